@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AgentRunsConfig(AppConfig):
+    name = "agent_runs"

@@ -1,0 +1,186 @@
+"""Every setting of Paid, read from the environment with django-environ; `.env.example` documents each.
+
+Order of precedence: the process environment, then `.env` (the operator's), then `.paid/stack.env`
+(written by `make up` for the servers that it started itself).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.smart_cast = False
+STATE_DIR = Path(env.str("PAID_STATE_DIR", default=str(BASE_DIR / ".paid")))
+for env_file in (BASE_DIR / ".env", STATE_DIR / "stack.env"):
+    if env_file.is_file():
+        env.read_env(str(env_file), overwrite=False)
+
+# --- Core -----------------------------------------------------------------------------------------
+PRODUCTION = env.bool("PAID_PRODUCTION", default=False)
+DEBUG = env.bool("DEBUG", default=False)
+# Outside production an unset key is a fixed development key: system check paid.E001 refuses it in production.
+SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else "development-only-secret-key-of-paid-0123456789abcdef")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+PORT = env.int("PORT", default=8000)
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+
+INSTALLED_APPS = [
+    "paid",
+    "dashboard",
+    "workflows",
+    "metrics",
+    "agent_runs",
+    "prompts",
+    "projects",
+    "accounts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "paid.middleware.TenancyMiddleware",
+]
+
+ROOT_URLCONF = "paid.urls"
+ASGI_APPLICATION = "paid.asgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database -------------------------------------------------------------------------------------
+# `default` is the application's role: paid_app logs in and is paid_tenant until a context says otherwise.
+# `owner` owns every table: migrations, the test database, backup. Nothing else may use it.
+DATABASE_URL = env.str("DATABASE_URL", default="postgresql://paid_app@127.0.0.1:5432/paid_development")
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="postgresql://paid_owner@127.0.0.1:5432/paid_development")
+DATABASE_POOL_MIN_SIZE = env.int("DATABASE_POOL_MIN_SIZE", default=1)
+DATABASE_POOL_MAX_SIZE = env.int("DATABASE_POOL_MAX_SIZE", default=16)
+
+
+def _database(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
+    config["ENGINE"] = "django.db.backends.postgresql"
+    config["CONN_MAX_AGE"] = 0
+    config.setdefault("OPTIONS", {})
+    return config
+
+
+DATABASES: dict[str, dict[str, Any]] = {"default": _database(DATABASE_URL), "owner": _database(DATABASE_OWNER_URL)}
+DATABASES["default"]["OPTIONS"]["pool"] = {
+    "min_size": DATABASE_POOL_MIN_SIZE,
+    "max_size": DATABASE_POOL_MAX_SIZE,
+    "timeout": 10,
+}
+# Both aliases are one database: tests create it once, as its owner.
+DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
+DATABASES["owner"]["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default="paid_test")}
+DATABASE_ROUTERS = ["paid.router.OwnerMigrates"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis, Celery --------------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_TIME_LIMIT = 900
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# --- Temporal -------------------------------------------------------------------------------------
+TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="127.0.0.1:7233")
+TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="default")
+
+# --- Agents, sandbox, gateway ---------------------------------------------------------------------
+RUNS_DIR = Path(env.str("PAID_RUNS_DIR", default=str(STATE_DIR / "runs")))
+REPOSITORIES_DIR = Path(env.str("PAID_REPOSITORIES_DIR", default=str(STATE_DIR / "repositories")))
+GATEWAY_SOCKET = Path(env.str("GATEWAY_SOCKET", default=str(STATE_DIR / "gateway.sock")))
+# The scripted model of the demo: a real HTTP server on loopback that speaks the Anthropic protocol.
+SCRIPTED_MODEL_URL = env.str("SCRIPTED_MODEL_URL", default="http://127.0.0.1:8100")
+
+# --- Secrets --------------------------------------------------------------------------------------
+# Key ring of EncryptedField: `id:base64(32 bytes)`, comma separated; the first one encrypts, all decrypt.
+ENCRYPTION_KEYS = env.list(
+    "ENCRYPTION_KEYS", default=[] if PRODUCTION else ["dev:ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtcGFpZC0zMmI="]
+)
+
+# --- Sign-in --------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.EmailBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_ENGINE = "accounts.sessions"
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign_in"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- Files, language, time ------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            if PRODUCTION
+            else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        )
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
