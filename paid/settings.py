@@ -94,7 +94,10 @@ def _database(url: str) -> dict[str, Any]:
     return config
 
 
-DATABASES: dict[str, dict[str, Any]] = {"default": _database(DATABASE_URL), "owner": _database(DATABASE_OWNER_URL)}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": _database(DATABASE_URL),
+    "owner": _database(DATABASE_OWNER_URL),
+}
 DATABASES["default"]["OPTIONS"]["pool"] = {
     "min_size": DATABASE_POOL_MIN_SIZE,
     "max_size": DATABASE_POOL_MAX_SIZE,

@@ -1,0 +1,25 @@
+from agent_runs.models.logs import AgentRunLog, LogKind
+from agent_runs.models.runs import (
+    LIVE_STATUSES,
+    TERMINAL_STATUSES,
+    AgentRun,
+    RunStatus,
+    RunTrigger,
+)
+from agent_runs.models.traces import ModelSelection, RunDiff, RunStep, SelectedBy, StepName, StepStatus
+
+__all__ = [
+    "LIVE_STATUSES",
+    "TERMINAL_STATUSES",
+    "AgentRun",
+    "AgentRunLog",
+    "LogKind",
+    "ModelSelection",
+    "RunDiff",
+    "RunStatus",
+    "RunStep",
+    "RunTrigger",
+    "SelectedBy",
+    "StepName",
+    "StepStatus",
+]

@@ -1,0 +1,16 @@
+from metrics.models.budgets import BudgetPeriod, BudgetReservation, CostBudget
+from metrics.models.calls import CallState, GatewayCall
+from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
+from metrics.models.quality import QualityMetric
+
+__all__ = [
+    "BudgetPeriod",
+    "BudgetReservation",
+    "CallState",
+    "CostBudget",
+    "GatewayCall",
+    "QualityMetric",
+    "TokenUsage",
+    "UsageDaily",
+    "UsageKind",
+]

@@ -1,0 +1,83 @@
+"""Constraints that Django's ORM has no word for, as parts of `Meta.constraints` so that migrations see them."""
+
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.ddl_references import Statement, Table
+from django.db.models import Q
+
+
+def one_of(column: str, choices: type[models.TextChoices], name: str) -> models.CheckConstraint:
+    """The column holds one of the choices: the database refuses what a form would."""
+    return models.CheckConstraint(condition=Q(**{f"{column}__in": choices.values}), name=name)
+
+
+class TenantForeignKey(models.BaseConstraint):
+    """`(account_column, column)` references `(account_id, id)` of `to`, so that a row cannot point into another tenant.
+
+    The Django field beside it is a `ForeignKey(db_constraint=False)`, for joins. `account_column` is another
+    column than `account_id` where the target may be global (account 0).
+    """
+
+    def __init__(
+        self,
+        *,
+        column: str,
+        to: str,
+        name: str,
+        account_column: str = "account_id",
+        on_delete: str = "NO ACTION",
+    ) -> None:
+        super().__init__(name=name)
+        self.column = column
+        self.to = to
+        self.account_column = account_column
+        self.on_delete = on_delete
+
+    def constraint_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
+        # Referenced tables may be made later in the same migration: defer to its end.
+        if model is not None and schema_editor is not None:
+            schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
+        return ""
+
+    def create_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Statement:
+        assert model is not None and schema_editor is not None  # noqa: S101, PT018
+        quote = schema_editor.quote_name
+        # ON DELETE SET NULL would null account_id too: name the one column (PostgreSQL 15 and later).
+        action = f"SET NULL ({quote(self.column)})" if self.on_delete == "SET NULL" else self.on_delete
+        return Statement(
+            "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s FOREIGN KEY (%(columns)s)"
+            " REFERENCES %(to)s (account_id, id) ON DELETE %(action)s DEFERRABLE INITIALLY DEFERRED",
+            table=Table(model._meta.db_table, quote),
+            name=quote(self.name),
+            columns=f"{quote(self.account_column)}, {quote(self.column)}",
+            to=quote(self.to),
+            action=action,
+        )
+
+    def remove_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Statement:
+        assert model is not None and schema_editor is not None  # noqa: S101, PT018
+        return Statement(
+            "ALTER TABLE %(table)s DROP CONSTRAINT %(name)s",
+            table=Table(model._meta.db_table, schema_editor.quote_name),
+            name=schema_editor.quote_name(self.name),
+        )
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """The database checks it; forms offer only rows of the tenant."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TenantForeignKey) and self.deconstruct() == other.deconstruct()
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+        path, args, kwargs = super().deconstruct()
+        kwargs.update(column=self.column, to=self.to)
+        if self.account_column != "account_id":
+            kwargs["account_column"] = self.account_column
+        if self.on_delete != "NO ACTION":
+            kwargs["on_delete"] = self.on_delete
+        return path, args, kwargs

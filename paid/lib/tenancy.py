@@ -1,0 +1,73 @@
+"""Who the database thinks is asking: a tenant, or the platform itself.
+
+A connection logs in as `paid_app` and is `paid_tenant` from its first statement (a role without any
+bypass), so that forgetting a context shows nothing instead of everything. Both contexts open a
+transaction, use `SET LOCAL`, and restore the former role themselves, because a released savepoint
+keeps what was set inside it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+TENANT_ROLE = "paid_tenant"
+PLATFORM_ROLE = "paid_platform"
+GLOBAL_ACCOUNT_ID = 0
+
+
+@contextmanager
+def tenant(account_id: int, user_id: int | None = None) -> Iterator[None]:
+    """Run the block as `paid_tenant` that sees the rows of `account_id` (and, read-only, the global ones)."""
+    with _identity(TENANT_ROLE, str(account_id), "" if user_id is None else str(user_id)):
+        yield
+
+
+@contextmanager
+def signed_in(user_id: int) -> Iterator[None]:
+    """Run the block as `paid_tenant` without an account: only the user's own memberships and their accounts show."""
+    with _identity(TENANT_ROLE, "", str(user_id)):
+        yield
+
+
+@contextmanager
+def platform() -> Iterator[None]:
+    """Run the block as `paid_platform`, which sees every tenant: dispatch, writers, retention, the admin."""
+    with _identity(PLATFORM_ROLE, "", ""):
+        yield
+
+
+@contextmanager
+def _identity(role: str, account_id: str, user_id: str) -> Iterator[None]:
+    with transaction.atomic():
+        former = _exchange(role, account_id, user_id)
+        try:
+            yield
+        finally:
+            # After a database error the transaction refuses every statement; its rollback restores the role.
+            if not connection.needs_rollback and not connection.errors_occurred:
+                _exchange(*former)
+
+
+def _exchange(role: str, account_id: str, user_id: str) -> tuple[str, str, str]:
+    """Set the three settings for this transaction and return what they were, in one round trip."""
+    with connection.cursor() as cursor:
+        # The former values are computed before set_config() runs: a CTE that is materialised fixes the order.
+        cursor.execute(
+            """
+            WITH former AS MATERIALIZED (
+                SELECT current_user::text AS role,
+                       coalesce(current_setting('paid.account_id', true), '') AS account_id,
+                       coalesce(current_setting('paid.user_id', true), '') AS user_id
+            )
+            SELECT role, account_id, user_id,
+                   set_config('paid.account_id', %s, true),
+                   set_config('paid.user_id', %s, true),
+                   set_config('role', %s, true)
+            FROM former
+            """,
+            [account_id, user_id, role],
+        )
+        row = cursor.fetchone()
+    assert row is not None  # a SELECT without a table always has its row  # noqa: S101
+    return str(row[0]), str(row[1]), str(row[2])

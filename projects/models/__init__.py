@@ -1,0 +1,18 @@
+from projects.models.issues import Comment, Issue, IssueState, WorkState
+from projects.models.projects import ForgeKind, Project, ProjectMembership
+from projects.models.pull_requests import PullRequest, PullRequestState
+from projects.models.webhooks import ClaimState, WebhookDelivery
+
+__all__ = [
+    "ClaimState",
+    "Comment",
+    "ForgeKind",
+    "Issue",
+    "IssueState",
+    "Project",
+    "ProjectMembership",
+    "PullRequest",
+    "PullRequestState",
+    "WebhookDelivery",
+    "WorkState",
+]

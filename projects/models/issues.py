@@ -1,0 +1,98 @@
+"""Issues as the forge tells them, with what Paid makes of them."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Account
+from paid.lib.columns import Changed, Created
+from paid.lib.constraints import TenantForeignKey, one_of
+from projects.models.projects import Project
+
+
+class IssueState(models.TextChoices):
+    OPEN = "open", "Open"
+    CLOSED = "closed", "Closed"
+
+
+class WorkState(models.TextChoices):
+    """What Paid does about the issue."""
+
+    NEW = "new", "Not started"
+    QUEUED = "queued", "Queued"
+    IN_PROGRESS = "in_progress", "In progress"
+    IN_REVIEW = "in_review", "In review"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class Issue(Changed):
+    """A cached copy of the forge's issue."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_constraint=False, related_name="issues")
+    forge_id = models.CharField(max_length=100, blank=True, default="", db_default="")
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=1000)
+    body = models.TextField(blank=True, default="", db_default="")
+    author = models.CharField(max_length=200, blank=True, default="", db_default="")
+    url = models.CharField(max_length=2000, blank=True, default="", db_default="")
+    state = models.CharField(
+        max_length=20, choices=IssueState.choices, default=IssueState.OPEN, db_default=IssueState.OPEN
+    )
+    labels = models.JSONField(default=list, db_default=[], blank=True)
+    work_state = models.CharField(
+        max_length=20, choices=WorkState.choices, default=WorkState.NEW, db_default=WorkState.NEW
+    )
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="children",
+    )
+    etag = models.CharField(max_length=200, blank=True, default="", db_default="")
+    forge_updated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "issues"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "id"], name="issues_tenant_key"),
+            models.UniqueConstraint(fields=["project", "number"], name="issues_number_unique"),
+            models.CheckConstraint(condition=Q(number__gt=0), name="issues_number_positive"),
+            one_of("state", IssueState, "issues_state_known"),
+            one_of("work_state", WorkState, "issues_work_state_known"),
+            TenantForeignKey(column="project_id", to="projects", name="issues_project_fk", on_delete="CASCADE"),
+            TenantForeignKey(column="parent_id", to="issues", name="issues_parent_fk", on_delete="SET NULL"),
+        ]
+        indexes: ClassVar = [GinIndex(fields=["labels"], name="issues_labels_gin")]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.title}"
+
+
+class Comment(Created):
+    """A comment on an issue or pull request of the local forge. On GitHub the forge keeps them."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_constraint=False, related_name="comments")
+    number = models.PositiveIntegerField()  # of the issue or pull request: they share one sequence, as on GitHub
+    author = models.CharField(max_length=200)
+    body = models.TextField()
+    marker = models.CharField(max_length=100, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "comments"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "marker"], condition=~Q(marker=""), name="comments_marker_unique"
+            ),
+            TenantForeignKey(column="project_id", to="projects", name="comments_project_fk", on_delete="CASCADE"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["project", "number", "id"], name="comments_of_number")]
+
+    def __str__(self) -> str:
+        return f"{self.author} on #{self.number}"

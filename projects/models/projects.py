@@ -1,0 +1,81 @@
+"""Projects: a repository on a forge, and who may do what with it."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+
+from accounts.models import Account, GithubToken, Role, User
+from paid.lib.columns import Changed, Created, usd
+from paid.lib.constraints import TenantForeignKey, one_of
+
+
+class ForgeKind(models.TextChoices):
+    GITHUB = "github", "GitHub"
+    LOCAL = "local", "This machine"
+
+
+class Project(Changed):
+    """A repository that agents work on."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="projects")
+    name = models.CharField(max_length=200)
+    forge = models.CharField(max_length=20, choices=ForgeKind.choices)
+    owner = models.CharField(max_length=200)
+    repo = models.CharField(max_length=200)
+    default_branch = models.CharField(max_length=250, default="main", db_default="main")
+    github_token = models.ForeignKey(
+        GithubToken,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="projects",
+    )
+    labels = models.JSONField(default=dict, db_default={}, blank=True)
+    settings = models.JSONField(default=dict, db_default={}, blank=True)
+    poll_interval_seconds = models.PositiveIntegerField(default=60, db_default=60)
+    is_active = models.BooleanField(default=True, db_default=True)
+    # Totals for lists; the ledger is the truth and `reconcile_usage` compares.
+    runs_count = models.PositiveIntegerField(default=0, db_default=0)
+    cost_usd = usd(default=0, db_default=0)
+
+    class Meta:
+        db_table = "projects"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "id"], name="projects_tenant_key"),
+            models.UniqueConstraint(fields=["account", "forge", "owner", "repo"], name="projects_repository_unique"),
+            one_of("forge", ForgeKind, "projects_forge_known"),
+            TenantForeignKey(
+                column="github_token_id",
+                to="github_tokens",
+                name="projects_github_token_fk",
+                on_delete="SET NULL",
+            ),
+        ]
+        indexes: ClassVar = [GinIndex(fields=["labels"], name="projects_labels_gin")]
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.repo}"
+
+
+class ProjectMembership(Created):
+    """A user's role in one project: it may only widen what the account's role gives."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_constraint=False, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="project_memberships")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        db_table = "project_memberships"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "user"], name="project_memberships_pair_unique"),
+            one_of("role", Role, "project_memberships_role_known"),
+            TenantForeignKey(
+                column="project_id", to="projects", name="project_memberships_project_fk", on_delete="CASCADE"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in project {self.project_id}: {self.role}"

@@ -1,0 +1,27 @@
+from prompts.models.experiments import AbTest, AbTestStatus, AbVariant, ExperimentMetric
+from prompts.models.language_models import (
+    LanguageModel,
+    ModelPreference,
+    ModelPrice,
+    Stance,
+    TokenClass,
+)
+from prompts.models.prompts import Prompt, PromptCategory, PromptVersion, Scope
+from prompts.models.style_guides import StyleGuide
+
+__all__ = [
+    "AbTest",
+    "AbTestStatus",
+    "AbVariant",
+    "ExperimentMetric",
+    "LanguageModel",
+    "ModelPreference",
+    "ModelPrice",
+    "Prompt",
+    "PromptCategory",
+    "PromptVersion",
+    "Scope",
+    "Stance",
+    "StyleGuide",
+    "TokenClass",
+]

@@ -1,0 +1,112 @@
+"""Prompts and their immutable versions."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Account, User
+from paid.lib.columns import Changed, Created
+from paid.lib.constraints import TenantForeignKey, one_of
+from projects.models import Project
+
+
+class Scope(models.TextChoices):
+    GLOBAL = "global", "Global"
+    ACCOUNT = "account", "Account"
+    PROJECT = "project", "Project"
+
+
+class PromptCategory(models.TextChoices):
+    CODING = "coding", "Coding"
+    REVIEW = "review", "Review"
+    PLANNING = "planning", "Planning"
+    META = "meta", "Meta"
+
+
+class Prompt(Changed):
+    """A prompt by slug in one scope; the nearest scope (project, account, global) wins."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="prompts")
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.CASCADE, db_constraint=False, related_name="prompts"
+    )
+    scope = models.CharField(max_length=20, choices=Scope.choices)
+    slug = models.CharField(max_length=100)
+    name = models.CharField(max_length=200)
+    category = models.CharField(max_length=20, choices=PromptCategory.choices)
+    description = models.TextField(blank=True, default="", db_default="")
+    current_version = models.ForeignKey(
+        "PromptVersion",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+    )
+
+    class Meta:
+        db_table = "prompts"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "id"], name="prompts_tenant_key"),
+            models.UniqueConstraint(
+                fields=["account", "project", "slug"], nulls_distinct=False, name="prompts_slug_unique"
+            ),
+            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"), name="prompts_slug_shape"),
+            one_of("category", PromptCategory, "prompts_category_known"),
+            models.CheckConstraint(
+                condition=Q(scope="global", account_id=0, project__isnull=True)
+                | (Q(scope="account", project__isnull=True) & ~Q(account_id=0))
+                | (Q(scope="project", project__isnull=False) & ~Q(account_id=0)),
+                name="prompts_scope_matches_owner",
+            ),
+            TenantForeignKey(column="project_id", to="projects", name="prompts_project_fk", on_delete="CASCADE"),
+            TenantForeignKey(column="current_version_id", to="prompt_versions", name="prompts_current_version_fk"),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class PromptVersion(Created):
+    """One version of a prompt: immutable, a trigger refuses UPDATE. The number is taken under the prompt's row lock."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, db_constraint=False, related_name="versions")
+    version = models.PositiveIntegerField()
+    template = models.TextField()
+    variables = models.JSONField(default=list, db_default=[], blank=True)
+    system_prompt = models.TextField(blank=True, default="", db_default="")
+    change_notes = models.TextField(blank=True, default="", db_default="")
+    created_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+    )
+    author = models.CharField(max_length=200, blank=True, default="", db_default="")
+    parent_version = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="children",
+    )
+
+    class Meta:
+        db_table = "prompt_versions"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "id"], name="prompt_versions_tenant_key"),
+            models.UniqueConstraint(fields=["prompt", "version"], name="prompt_versions_number_unique"),
+            models.CheckConstraint(condition=Q(version__gt=0), name="prompt_versions_number_positive"),
+            models.CheckConstraint(condition=~Q(template=""), name="prompt_versions_template_not_empty"),
+            TenantForeignKey(column="prompt_id", to="prompts", name="prompt_versions_prompt_fk", on_delete="CASCADE"),
+            TenantForeignKey(column="parent_version_id", to="prompt_versions", name="prompt_versions_parent_fk"),
+        ]
+        indexes: ClassVar = [
+            GinIndex(SearchVector("template", config="english"), name="prompt_versions_template_search"),
+            GinIndex(OpClass("template", name="gin_trgm_ops"), name="prompt_versions_template_trgm"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompt_id} v{self.version}"
