@@ -104,8 +104,8 @@ class PromptVersion(Created):
             TenantForeignKey(column="parent_version_id", to="prompt_versions", name="prompt_versions_parent_fk"),
         ]
         indexes: ClassVar = [
-            GinIndex(SearchVector("template", config="english"), name="prompt_versions_template_search"),
-            GinIndex(OpClass("template", name="gin_trgm_ops"), name="prompt_versions_template_trgm"),
+            GinIndex(SearchVector("template", config="english"), name="prompt_versions_search"),
+            GinIndex(OpClass("template", name="gin_trgm_ops"), name="prompt_versions_trgm"),
         ]
 
     def __str__(self) -> str:
