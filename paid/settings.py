@@ -105,7 +105,7 @@ DATABASES["default"]["OPTIONS"]["pool"] = {
 }
 # Both aliases are one database: tests create it once, as its owner.
 DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
-DATABASES["owner"]["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default="paid_test")}
+DATABASES["owner"]["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default="paid_test"), "DEPENDENCIES": []}
 DATABASE_ROUTERS = ["paid.router.OwnerMigrates"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

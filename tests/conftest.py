@@ -1,0 +1,63 @@
+"""Starts the servers, makes the test database as its owner, and gives fixtures that every test may use."""
+
+import atexit
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import pytest_django
+
+from tests.servers import TestServers
+
+# Before anything imports Django's settings: conftest files further down import models.
+servers = TestServers()
+atexit.register(servers.stop)
+servers.start()
+os.environ["DJANGO_SETTINGS_MODULE"] = "paid.settings"
+
+import django  # noqa: E402 - after the servers' addresses are in the environment
+
+django.setup()
+
+from django.db import connections  # noqa: E402
+from django.test import TransactionTestCase  # noqa: E402
+from django.test.utils import setup_databases, teardown_databases  # noqa: E402
+
+from tests.database import Baseline  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: pytest_django.DjangoDbBlocker,
+) -> Iterator[None]:
+    """One database, made by its owner; `default` reaches it as paid_app.
+
+    While it is made, `default` is a mirror of `owner`. Afterwards it must count as a database of its own, or
+    the transaction around each test would be opened on `owner` only.
+    """
+    with django_db_blocker.unblock():
+        created = setup_databases(verbosity=0, interactive=False, serialized_aliases=set())
+        connections["default"].settings_dict["TEST"]["MIRROR"] = None
+        connections["owner"].close()
+        baseline = Baseline()
+    test_case: Any = TransactionTestCase
+    test_case._fixture_teardown = lambda _: baseline.restore()
+    yield
+    with django_db_blocker.unblock():
+        default: Any = connections["default"]
+        default.close()
+        default.close_pool()
+        teardown_databases(created, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> str:
+    """A real Temporal server with namespace `default`, started when the first test asks for it."""
+    return servers.start_temporal()
