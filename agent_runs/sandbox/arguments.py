@@ -1,0 +1,115 @@
+"""The arguments of bubblewrap: a minimal root, no network, nothing of the host but what is listed here."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_runs.contracts import ReadOnlyBind
+from agent_runs.sandbox.binaries import python_binds, search_path
+
+AGENT_ID = "1000"
+WORKSPACE = "/workspace"
+HOME = "/home/agent"
+GATEWAY_SOCKET = "/run/paid/gateway.sock"
+_GATEWAY_DIRECTORY = "/run/paid/gateway"
+_SYNTHESISED = Path(__file__).parent / "etc"
+_MEBIBYTE = 1024 * 1024
+
+# Files of /etc that tools cannot do without and that say nothing about the host. Everything else stays out:
+# passwd, group, hosts and nsswitch.conf are our own.
+_ETC = (
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates.conf",
+    "localtime", "mime.types", "protocols", "services", "os-release", "debian_version", "python3", "python3.11",
+    "python3.12", "python3.13", "java", "perl",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """What one sandbox may see. Paths on the left are the host's; nothing else of the host is visible.
+
+    `writable` holds pairs (source, target). The root itself is read-only; /tmp and the home are in memory, bounded.
+    """
+
+    workspace: str | None = None
+    workspace_writable: bool = True
+    gateway_socket: str | None = None
+    read_only: tuple[ReadOnlyBind, ...] = ()
+    writable: tuple[tuple[str, str], ...] = ()
+    directory: str = WORKSPACE
+    temporary_mebibytes: int = 2048
+    home_mebibytes: int = 1024
+
+
+def _namespaces() -> Iterator[str]:
+    yield from ("--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-net", "--unshare-ipc")
+    yield from ("--unshare-uts", "--unshare-cgroup-try", "--uid", AGENT_ID, "--gid", AGENT_ID)
+    # The sandbox must not outlive its supervisor; a terminal must not be typed into.
+    yield from ("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox")
+
+
+def _system() -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = f"/{name}"
+        if os.path.islink(path):
+            yield from ("--symlink", os.readlink(path), path)
+        elif os.path.isdir(path):
+            yield from ("--ro-bind", path, path)
+    for name in _ETC:
+        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+    for path_of_ours in sorted(_SYNTHESISED.iterdir()):
+        yield from ("--ro-bind", str(path_of_ours), f"/etc/{path_of_ours.name}")
+    for bind in python_binds():
+        yield from ("--ro-bind", bind.source, bind.target)
+
+
+def _own_files(spec: SandboxSpec) -> Iterator[str]:
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from ("--perms", "1777", "--size", str(256 * _MEBIBYTE), "--tmpfs", "/dev/shm")
+    yield from ("--perms", "1777", "--size", str(spec.temporary_mebibytes * _MEBIBYTE), "--tmpfs", "/tmp")
+    yield from ("--perms", "0700", "--size", str(spec.home_mebibytes * _MEBIBYTE), "--tmpfs", HOME)
+    yield from ("--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run")
+
+
+def _gateway(socket_path: str) -> Iterator[str]:
+    """Bind the directory when the socket has one of its own, so that a restarted gateway is found again.
+
+    A bound socket file stays the old inode for ever. A directory that holds anything else is never shown.
+    """
+    directory = Path(socket_path).parent
+    if all(stat.S_ISSOCK(entry.lstat().st_mode) for entry in directory.iterdir()):
+        yield from ("--ro-bind", str(directory), _GATEWAY_DIRECTORY)
+        yield from ("--symlink", f"{_GATEWAY_DIRECTORY}/{Path(socket_path).name}", GATEWAY_SOCKET)
+    else:
+        yield from ("--ro-bind", socket_path, GATEWAY_SOCKET)
+
+
+def bubblewrap_arguments(spec: SandboxSpec) -> list[str]:
+    """Everything but the command, the environment and the file descriptors."""
+    arguments = [*_namespaces(), *_system(), *_own_files(spec)]
+    if spec.gateway_socket is not None:
+        arguments += _gateway(spec.gateway_socket)
+    if spec.workspace is not None:
+        arguments += ("--bind" if spec.workspace_writable else "--ro-bind", spec.workspace, WORKSPACE)
+    for bind in spec.read_only:
+        arguments += ("--ro-bind", bind.source, bind.target)
+    for source, target in spec.writable:
+        arguments += ("--bind", source, target)
+    return [*arguments, "--remount-ro", "/", "--chdir", spec.directory]
+
+
+def base_environment() -> dict[str, str]:
+    """What every program in the sandbox starts with; nothing is inherited from the host."""
+    return {
+        "PATH": search_path(),
+        "HOME": HOME,
+        "USER": "agent",
+        "LOGNAME": "agent",
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+        "TMPDIR": "/tmp",
+        "TERM": "dumb",
+    }

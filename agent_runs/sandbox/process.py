@@ -1,0 +1,188 @@
+"""Start a program in the sandbox. Single-threaded callers and threads alike: nothing runs between fork and exec."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from agent_runs.sandbox.arguments import SandboxSpec, base_environment, bubblewrap_arguments
+from agent_runs.sandbox.binaries import bubblewrap_program
+from agent_runs.sandbox.errors import SandboxUnavailable
+from agent_runs.sandbox.seccomp import filter_program
+
+_GIBIBYTE = 1024**3
+_SET_UP_SECONDS = 10.0
+
+# No limit on address space: a JavaScript runtime reserves 10 GB of it and touches little.
+_LIMITS = (
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_NOFILE, 16_384),
+    (resource.RLIMIT_NPROC, 2_048),
+    (resource.RLIMIT_FSIZE, 8 * _GIBIBYTE),
+)
+
+
+@dataclass
+class SealedProcess:
+    """`process` is bubblewrap outside; `init_pid` is the first process of the sandbox, as the host numbers it."""
+
+    process: subprocess.Popen[bytes]
+    init_pid: int
+
+    def kill(self) -> None:
+        """End everything inside at once: a PID namespace dies with its first process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.init_pid, signal.SIGKILL)
+
+    def agent_pid(self) -> int | None:
+        """The program itself: the one child of the sandbox's first process that was there from the beginning."""
+        children = child_pids(self.init_pid)
+        return min(children) if children else None
+
+
+@dataclass(frozen=True)
+class SealedResult:
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def parents() -> dict[int, int]:
+    """Parent of every process of this machine, from /proc."""
+    found: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            # The command's name may hold spaces and brackets: fields count from the last bracket.
+            fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
+            found[int(name)] = int(fields[1])
+    return found
+
+
+def child_pids(pid: int) -> list[int]:
+    return sorted(child for child, parent in parents().items() if parent == pid)
+
+
+def _in_memory(name: str, content: bytes) -> int:
+    descriptor = os.memfd_create(name, 0)
+    os.write(descriptor, content) if len(content) < 65_536 else _write_all(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _limit(pid: int) -> None:
+    for kind, value in _LIMITS:
+        _, hard = resource.prlimit(pid, kind)
+        bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.prlimit(pid, kind, (bounded, bounded))
+    with contextlib.suppress(OSError):
+        # When memory runs out, the agent goes before the database does.
+        Path(f"/proc/{pid}/oom_score_adj").write_text("500")
+
+
+def _read_init_pid(descriptor: int, process: subprocess.Popen[bytes]) -> int:
+    """Wait for bubblewrap's report. Raises SandboxUnavailable with its words when there is none."""
+    text, deadline = b"", time.monotonic() + _SET_UP_SECONDS
+    while time.monotonic() < deadline:
+        if not select.select([descriptor], [], [], 0.5)[0]:
+            continue
+        chunk = os.read(descriptor, 4096)
+        text += chunk
+        if not chunk:
+            break
+        with contextlib.suppress(ValueError):
+            return int(json.loads(text)["child-pid"])
+    process.kill()
+    process.wait()
+    words = process.stderr.read(4096).decode(errors="replace").strip() if process.stderr else ""
+    raise SandboxUnavailable(words or "bubblewrap did not report that the sandbox stands.")
+
+
+def start_sealed(
+    spec: SandboxSpec,
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] = subprocess.PIPE,
+) -> SealedProcess:
+    """Start `argv` in a sandbox; its output comes by pipes. Raises SandboxUnavailable.
+
+    Arguments and environment reach bubblewrap through a memory file: the host's process list and /proc/1 inside
+    show neither. `files` (target → text) exist only inside, read-only.
+    """
+    descriptors: list[int] = []
+
+    def keep(descriptor: int) -> int:
+        descriptors.append(descriptor)
+        return descriptor
+
+    try:
+        info_read, info_write = os.pipe()
+        keep(info_read), keep(info_write)
+        block_read, block_write = os.pipe()
+        keep(block_read), keep(block_write)
+        seccomp = keep(_in_memory("seccomp", filter_program()))
+        arguments = bubblewrap_arguments(spec)
+        passed = [info_write, block_read, seccomp]
+        for target, text in (files or {}).items():
+            passed.append(keep(_in_memory("file", text.encode())))
+            arguments[-4:-4] = ["--perms", "0444", "--ro-bind-data", str(passed[-1]), target]
+        arguments += ["--seccomp", str(seccomp), "--info-fd", str(info_write), "--block-fd", str(block_read)]
+        for name, value in (base_environment() | dict(environment or {})).items():
+            arguments += ["--setenv", name, value]
+        passed.append(keep(_in_memory("arguments", "\0".join([*arguments, ""]).encode())))
+        process = subprocess.Popen(
+            [bubblewrap_program(), "--args", str(passed[-1]), "--", *argv],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=passed,
+            env={},
+            cwd="/",
+        )
+        os.close(info_write)
+        descriptors.remove(info_write)
+        init_pid = _read_init_pid(info_read, process)
+        _limit(init_pid)
+        os.write(block_write, b"\0")
+        return SealedProcess(process, init_pid)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def run_sealed(
+    spec: SandboxSpec,
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout_seconds: float = 60,
+) -> SealedResult:
+    """Run a short command in a sandbox and wait for it. Raises SandboxUnavailable and subprocess.TimeoutExpired."""
+    sealed = start_sealed(spec, argv, environment=environment)
+    try:
+        stdout, stderr = sealed.process.communicate(stdin, timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        sealed.kill()
+        sealed.process.communicate()
+        raise
+    return SealedResult(sealed.process.returncode, stdout, stderr)
