@@ -2,8 +2,8 @@
 
 from agent_runs.sandbox.arguments import SandboxSpec, bubblewrap_arguments
 from agent_runs.sandbox.errors import SandboxUnavailable
-from agent_runs.sandbox.process import SealedResult, run_sealed, start_sealed
 from agent_runs.sandbox.probe import SandboxProbe, probe
+from agent_runs.sandbox.process import SealedResult, run_sealed, start_sealed
 
 __all__ = [
     "SandboxProbe",

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from agent_runs.sandbox.binaries import python_binds, search_path
 AGENT_ID = "1000"
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
+TEMPORARY = "/tmp"  # noqa: S108 - of the sandbox, in its own memory
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox, in its own memory
 GATEWAY_SOCKET = "/run/paid/gateway.sock"
 _GATEWAY_DIRECTORY = "/run/paid/gateway"
 _SYNTHESISED = Path(__file__).parent / "etc"
@@ -68,10 +70,10 @@ def _system() -> Iterator[str]:
 
 def _own_files(spec: SandboxSpec) -> Iterator[str]:
     yield from ("--proc", "/proc", "--dev", "/dev")
-    yield from ("--perms", "1777", "--size", str(256 * _MEBIBYTE), "--tmpfs", "/dev/shm")
-    yield from ("--perms", "1777", "--size", str(spec.temporary_mebibytes * _MEBIBYTE), "--tmpfs", "/tmp")
+    yield from ("--perms", "1777", "--size", str(256 * _MEBIBYTE), "--tmpfs", _SHARED_MEMORY)
+    yield from ("--perms", "1777", "--size", str(spec.temporary_mebibytes * _MEBIBYTE), "--tmpfs", TEMPORARY)
     yield from ("--perms", "0700", "--size", str(spec.home_mebibytes * _MEBIBYTE), "--tmpfs", HOME)
-    yield from ("--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run")
+    yield from ("--dir", "/run/paid", "--dir", "/var", "--symlink", "/run", "/var/run")
 
 
 def _gateway(socket_path: str) -> Iterator[str]:
@@ -87,8 +89,8 @@ def _gateway(socket_path: str) -> Iterator[str]:
         yield from ("--ro-bind", socket_path, GATEWAY_SOCKET)
 
 
-def bubblewrap_arguments(spec: SandboxSpec) -> list[str]:
-    """Everything but the command, the environment and the file descriptors."""
+def bubblewrap_arguments(spec: SandboxSpec, data: Mapping[str, int] | None = None) -> list[str]:
+    """Everything but the command and the environment. `data` maps a path inside to the descriptor it is read from."""
     arguments = [*_namespaces(), *_system(), *_own_files(spec)]
     if spec.gateway_socket is not None:
         arguments += _gateway(spec.gateway_socket)
@@ -98,6 +100,8 @@ def bubblewrap_arguments(spec: SandboxSpec) -> list[str]:
         arguments += ("--ro-bind", bind.source, bind.target)
     for source, target in spec.writable:
         arguments += ("--bind", source, target)
+    for target, descriptor in (data or {}).items():
+        arguments += ("--perms", "0444", "--ro-bind-data", str(descriptor), target)
     return [*arguments, "--remount-ro", "/", "--chdir", spec.directory]
 
 
@@ -110,6 +114,6 @@ def base_environment() -> dict[str, str]:
         "LOGNAME": "agent",
         "SHELL": "/bin/sh",
         "LANG": "C.UTF-8",
-        "TMPDIR": "/tmp",
+        "TMPDIR": TEMPORARY,
         "TERM": "dumb",
     }

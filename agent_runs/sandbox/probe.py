@@ -36,7 +36,7 @@ def _hint() -> str:
 
 
 def probe() -> SandboxProbe:
-    if not platform.system() == "Linux":
+    if platform.system() != "Linux":
         return SandboxProbe(False, "The sandbox needs Linux: run Paid's workers on a Linux machine or in its image.")
     started = time.perf_counter()
     try:

@@ -76,15 +76,11 @@ def child_pids(pid: int) -> list[int]:
 
 def _in_memory(name: str, content: bytes) -> int:
     descriptor = os.memfd_create(name, 0)
-    os.write(descriptor, content) if len(content) < 65_536 else _write_all(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _limit(pid: int) -> None:
@@ -136,25 +132,21 @@ def start_sealed(
 
     try:
         info_read, info_write = os.pipe()
-        keep(info_read), keep(info_write)
         block_read, block_write = os.pipe()
-        keep(block_read), keep(block_write)
+        descriptors += [info_read, info_write, block_read, block_write]
         seccomp = keep(_in_memory("seccomp", filter_program()))
-        arguments = bubblewrap_arguments(spec)
-        passed = [info_write, block_read, seccomp]
-        for target, text in (files or {}).items():
-            passed.append(keep(_in_memory("file", text.encode())))
-            arguments[-4:-4] = ["--perms", "0444", "--ro-bind-data", str(passed[-1]), target]
+        data = {target: keep(_in_memory("file", text.encode())) for target, text in (files or {}).items()}
+        arguments = bubblewrap_arguments(spec, data)
         arguments += ["--seccomp", str(seccomp), "--info-fd", str(info_write), "--block-fd", str(block_read)]
         for name, value in (base_environment() | dict(environment or {})).items():
             arguments += ["--setenv", name, value]
-        passed.append(keep(_in_memory("arguments", "\0".join([*arguments, ""]).encode())))
+        listed = keep(_in_memory("arguments", "\0".join([*arguments, ""]).encode()))
         process = subprocess.Popen(
-            [bubblewrap_program(), "--args", str(passed[-1]), "--", *argv],
+            [bubblewrap_program(), "--args", str(listed), "--", *argv],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=passed,
+            pass_fds=[info_write, block_read, seccomp, listed, *data.values()],
             env={},
             cwd="/",
         )
