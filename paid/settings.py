@@ -128,6 +128,10 @@ REPOSITORIES_DIR = Path(env.str("PAID_REPOSITORIES_DIR", default=str(STATE_DIR /
 GATEWAY_SOCKET = Path(env.str("GATEWAY_SOCKET", default=str(STATE_DIR / "gateway.sock")))
 # The scripted model of the demo: a real HTTP server on loopback that speaks the Anthropic protocol.
 SCRIPTED_MODEL_URL = env.str("SCRIPTED_MODEL_URL", default="http://127.0.0.1:8100")
+# Seconds between two pieces of its answers: slow enough to be watched, fast enough for a demo.
+SCRIPTED_MODEL_DELAY_SECONDS = env.float("SCRIPTED_MODEL_DELAY_SECONDS", default=0.03)
+# TCP address (host:port) on which the gateway listens beside its Unix socket, for agents in containers.
+GATEWAY_BIND = env.str("GATEWAY_BIND", default="")
 
 # --- Secrets --------------------------------------------------------------------------------------
 # Key ring of EncryptedField: `id:base64(32 bytes)`, comma separated; the first one encrypts, all decrypt.
