@@ -46,9 +46,7 @@ class Answer:
         yield Event("message_delta", {"delta": closing, "usage": self.usage.as_dict()})
         yield Event("message_stop", {})
 
-    def _envelope(
-        self, content: list[Mapping[str, Any]], stop_reason: str | None, usage: Usage
-    ) -> dict[str, Any]:
+    def _envelope(self, content: list[Mapping[str, Any]], stop_reason: str | None, usage: Usage) -> dict[str, Any]:
         return {
             "id": self.message_id,
             "type": "message",

@@ -58,23 +58,17 @@ class ScriptedModel:
         elif route in {("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens")}:
             await self._answer_api(scope, receive, send)
         else:
-            await _send_refusal(
-                send, Refusal(404, "not_found_error", f"There is nothing at {scope['path']}.")
-            )
+            await _send_refusal(send, Refusal(404, "not_found_error", f"There is nothing at {scope['path']}."))
 
     async def _answer_api(self, scope: Message, receive: Receive, send: Send) -> None:
         api_key = _api_key(scope)
         if not api_key:
-            await _send_refusal(
-                send, Refusal(401, "authentication_error", "An x-api-key or bearer token is needed.")
-            )
+            await _send_refusal(send, Refusal(401, "authentication_error", "An x-api-key or bearer token is needed."))
             return
         raw = await _read_body(receive)
         body = _parse(raw, needs_limit=scope["path"] == "/v1/messages")
         if body is None:
-            await _send_refusal(
-                send, Refusal(400, "invalid_request_error", "The body is not a Messages API request.")
-            )
+            await _send_refusal(send, Refusal(400, "invalid_request_error", "The body is not a Messages API request."))
             return
         if scope["path"].endswith("/count_tokens"):
             await _send_json(send, 200, {"input_tokens": sum(count_input(body))})
@@ -102,10 +96,8 @@ class ScriptedModel:
 
     def _compose(self, call: Call) -> Answer:
         conversation = read_conversation(call.body)
-        if call.scenario.is_endless:
-            turn = _one_more_step(conversation)
-        else:
-            turn = next_turn(conversation, self.knowledge)
+        is_endless = call.scenario.is_endless
+        turn = _one_more_step(conversation) if is_endless else next_turn(conversation, self.knowledge)
         return build_answer(call.body, turn, hidden_output_tokens=call.scenario.hidden_output_tokens)
 
     async def _stream(self, call: Call, answer: Answer) -> None:

@@ -110,11 +110,7 @@ def _suspects(conversation: Conversation, failure: str) -> Iterator[str]:
     for test_id in _TEST_ID.findall(failure):
         # tests.test_slug.SlugTest.test_it: the module is what precedes the class.
         parts = [part for part in test_id.split(".") if not part[:1].isupper()]
-        yield (
-            posixpath.join(root, *parts[:-1]) + ".py"
-            if len(parts) > 1
-            else posixpath.join(root, parts[0]) + ".py"
-        )
+        yield (posixpath.join(root, *parts[:-1]) + ".py" if len(parts) > 1 else posixpath.join(root, parts[0]) + ".py")
     for read in conversation.steps_of("Read"):
         yield from (posixpath.join(root, path) for path in _imported(_LINE_NUMBER.sub("", read.output)))
 

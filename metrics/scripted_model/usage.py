@@ -53,9 +53,7 @@ def count_input(request: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def _size(value: Any) -> int:
-    return tokens_of(
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    )
+    return tokens_of(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True))
 
 
 def _has_mark(value: Any) -> bool:

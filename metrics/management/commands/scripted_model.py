@@ -21,9 +21,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--url", default=settings.SCRIPTED_MODEL_URL, help="where to listen (loopback only)"
-        )
+        parser.add_argument("--url", default=settings.SCRIPTED_MODEL_URL, help="where to listen (loopback only)")
         parser.add_argument(
             "--delay",
             type=float,
