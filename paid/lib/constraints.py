@@ -41,7 +41,9 @@ class TenantForeignKey(models.BaseConstraint):
             schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
         return ""
 
-    def create_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Statement:
+    def create_sql(  # type: ignore[override]  # the schema editor executes Statements; the stubs say str
+        self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
+    ) -> Statement:
         assert model is not None and schema_editor is not None  # noqa: S101, PT018
         quote = schema_editor.quote_name
         # ON DELETE SET NULL would null account_id too: name the one column (PostgreSQL 15 and later).
@@ -56,7 +58,9 @@ class TenantForeignKey(models.BaseConstraint):
             action=action,
         )
 
-    def remove_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Statement:
+    def remove_sql(  # type: ignore[override]  # the schema editor executes Statements; the stubs say str
+        self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
+    ) -> Statement:
         assert model is not None and schema_editor is not None  # noqa: S101, PT018
         return Statement(
             "ALTER TABLE %(table)s DROP CONSTRAINT %(name)s",
@@ -80,4 +84,4 @@ class TenantForeignKey(models.BaseConstraint):
             kwargs["account_column"] = self.account_column
         if self.on_delete != "NO ACTION":
             kwargs["on_delete"] = self.on_delete
-        return path, args, kwargs
+        return path, tuple(args), kwargs

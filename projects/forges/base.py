@@ -63,9 +63,7 @@ class Forge(Protocol):
 
     def fetch_issue(self, project: Project, number: int) -> ForgeIssue: ...
 
-    def push(
-        self, project: Project, *, git_dir: str, branch: str, head_sha: str, expected_sha: str | None
-    ) -> None:
+    def push(self, project: Project, *, git_dir: str, branch: str, head_sha: str, expected_sha: str | None) -> None:
         """Put `head_sha` on `branch` if the forge has `expected_sha` there (None: no such branch).
 
         Does nothing when the branch is already at `head_sha`. Raises PushRejected.
