@@ -133,6 +133,13 @@ SCRIPTED_MODEL_DELAY_SECONDS = env.float("SCRIPTED_MODEL_DELAY_SECONDS", default
 # TCP address (host:port) on which the gateway listens beside its Unix socket, for agents in containers.
 GATEWAY_BIND = env.str("GATEWAY_BIND", default="")
 
+# --- GitHub ---------------------------------------------------------------------------------------
+# GitHub Enterprise Server: https://<host>/api/v3, and https://<host> for git.
+GITHUB_API_URL = env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/")
+GITHUB_URL = env.str("GITHUB_URL", default="https://github.com").rstrip("/")
+# Repositories above this size, as GitHub tells it, are refused: a clone per run would fill the disk.
+GITHUB_MAX_REPOSITORY_MEGABYTES = env.int("GITHUB_MAX_REPOSITORY_MEGABYTES", default=2048)
+
 # --- Secrets --------------------------------------------------------------------------------------
 # Key ring of EncryptedField: `id:base64(32 bytes)`, comma separated; the first one encrypts, all decrypt.
 ENCRYPTION_KEYS = env.list(

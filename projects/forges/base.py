@@ -5,8 +5,10 @@ Every method may be called twice: a retried activity must not open a second pull
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ class ForgeIssue:
     state: Literal["open", "closed"]
     labels: tuple[str, ...]
     url: str
+    forge_id: str = ""
+    author: str = ""
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,21 @@ class ForgePullRequest:
 class ForgeError(Exception):
     """The forge did not do what it was asked."""
 
+    def __str__(self) -> str:
+        """What was said where it was raised, else the class's docstring: the message for people."""
+        return super().__str__() or inspect.cleandoc(type(self).__doc__ or "")
+
 
 class ForgeUnavailable(ForgeError):
     """The forge did not answer in time or is overloaded: trying later can heal it."""
+
+
+class RateLimited(ForgeUnavailable):
+    """The forge takes no more requests from us for a while: the run goes on by itself when it does."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotFoundOnForge(ForgeError):

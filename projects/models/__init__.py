@@ -1,9 +1,10 @@
 from projects.models.issues import Comment, Issue, IssueState, WorkState
 from projects.models.projects import ForgeKind, Project, ProjectMembership
-from projects.models.pull_requests import PullRequest, PullRequestState
+from projects.models.pull_requests import ChecksState, PullRequest, PullRequestState, ReviewState
 from projects.models.webhooks import ClaimState, WebhookDelivery
 
 __all__ = [
+    "ChecksState",
     "ClaimState",
     "Comment",
     "ForgeKind",
@@ -13,6 +14,7 @@ __all__ = [
     "ProjectMembership",
     "PullRequest",
     "PullRequestState",
+    "ReviewState",
     "WebhookDelivery",
     "WorkState",
 ]

@@ -8,6 +8,7 @@ from django.db import models
 from accounts.models import Account, GithubToken, Role, User
 from paid.lib.columns import Changed, Created, usd
 from paid.lib.constraints import TenantForeignKey, one_of
+from paid.lib.encryption import EncryptedField
 
 
 class ForgeKind(models.TextChoices):
@@ -35,6 +36,9 @@ class Project(Changed):
     labels = models.JSONField(default=dict, db_default={}, blank=True)
     settings = models.JSONField(default=dict, db_default={}, blank=True)
     poll_interval_seconds = models.PositiveIntegerField(default=60, db_default=60)
+    poll_state = models.JSONField(default=dict, db_default={}, blank=True)  # projects.polling.PollState
+    # What GitHub signs its deliveries with; NULL for a forge that sends none.
+    webhook_secret = EncryptedField(null=True, blank=True)
     is_active = models.BooleanField(default=True, db_default=True)
     # Totals for lists; the ledger is the truth and `reconcile_usage` compares.
     runs_count = models.PositiveIntegerField(default=0, db_default=0)

@@ -18,6 +18,19 @@ class PullRequestState(models.TextChoices):
     CLOSED = "closed", "Closed"
 
 
+class ReviewState(models.TextChoices):
+    NONE = "", "Not reviewed"
+    APPROVED = "approved", "Approved"
+    CHANGES_REQUESTED = "changes_requested", "Changes requested"
+
+
+class ChecksState(models.TextChoices):
+    NONE = "", "No checks"
+    PENDING = "pending", "Running"
+    SUCCESS = "success", "Passed"
+    FAILURE = "failure", "Failed"
+
+
 class PullRequest(Changed):
     """Found or created once: the hidden marker names the run that asked for it."""
 
@@ -45,6 +58,12 @@ class PullRequest(Changed):
         default=PullRequestState.OPEN,
         db_default=PullRequestState.OPEN,
     )
+    review_state = models.CharField(
+        max_length=20, choices=ReviewState.choices, default=ReviewState.NONE, db_default="", blank=True
+    )
+    checks_state = models.CharField(
+        max_length=20, choices=ChecksState.choices, default=ChecksState.NONE, db_default="", blank=True
+    )
     labels = models.JSONField(default=list, db_default=[], blank=True)
     url = models.CharField(max_length=2000, blank=True, default="", db_default="")
     merged_at = models.DateTimeField(null=True, blank=True)
@@ -58,6 +77,8 @@ class PullRequest(Changed):
             models.UniqueConstraint(fields=["project", "number"], name="pull_requests_number_unique"),
             models.UniqueConstraint(fields=["project", "marker"], name="pull_requests_marker_unique"),
             one_of("state", PullRequestState, "pull_requests_state_known"),
+            one_of("review_state", ReviewState, "pull_requests_review_state_known"),
+            one_of("checks_state", ChecksState, "pull_requests_checks_state_known"),
             models.CheckConstraint(
                 condition=Q(merged_at__isnull=False) | ~Q(state="merged"),
                 name="pull_requests_merged_has_time",
