@@ -1,0 +1,65 @@
+"""What can go wrong with prompts and models. Each class's docstring is its message."""
+
+from dataclasses import dataclass
+
+
+class PromptError(Exception):
+    """Something is wrong with a prompt."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.__doc__)
+
+
+class PromptNotFound(PromptError):
+    """There is no such prompt for this project. Run `manage.py seed_prompts`, or write one with this slug."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a template. `line` counts from 1; 0 is the whole template."""
+
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line}: {self.message}" if self.line else self.message
+
+
+class TemplateRefused(PromptError):
+    """The template cannot be used as a prompt."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class RenderingTooLarge(PromptError):
+    """The prompt is too long when it is filled in. Shorten the template or what it includes."""
+
+
+class VersionConflict(PromptError):
+    """Somebody saved a newer version meanwhile. Nothing was lost: compare it with yours and save again."""
+
+    def __init__(self, expected: int | None, found: int | None) -> None:
+        super().__init__(
+            f"You edited version {expected or 'none'}, but version {found or 'none'} was saved meanwhile. "
+            "Your text is still here: compare the two and save again."
+        )
+        self.expected = expected
+        self.found = found
+
+
+class VersionNotOfPrompt(PromptError):
+    """This version belongs to another prompt."""
+
+
+class NothingChanged(PromptError):
+    """The text is the same as in the version that you edited."""
+
+
+class NoEarlierVersion(PromptError):
+    """There is no earlier version to go back to."""
+
+
+class NoModelAvailable(Exception):
+    """No language model may be used for this run."""
