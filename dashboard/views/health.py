@@ -1,0 +1,78 @@
+"""`/healthz`: whether everything that a run needs answers. For supervisors and load balancers, without sign-in."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import redis.asyncio
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+
+PART_SECONDS = 3.0
+QUEUES = ("control", "agents")
+
+
+async def healthz(request: HttpRequest) -> JsonResponse:
+    """200 when every part answers, otherwise 503; names the parts, and never says why to a stranger."""
+    parts: dict[str, Callable[[], Awaitable[bool]]] = {
+        "database": sync_to_async(_database_answers),
+        "redis": _redis_answers,
+        "temporal": _workers_poll,
+        "gateway": _gateway_listens,
+    }
+    states = await asyncio.gather(*(_state(part) for part in parts.values()))
+    checks = dict(zip(parts, states, strict=True))
+    is_healthy = all(state == "ok" for state in states)
+    answer = JsonResponse({"status": "ok" if is_healthy else "failing", "checks": checks})
+    answer.status_code = 200 if is_healthy else 503
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+async def _state(part: Callable[[], Awaitable[bool]]) -> str:
+    try:
+        async with asyncio.timeout(PART_SECONDS):
+            return "ok" if await part() else "failing"
+    except Exception:  # whatever a client library raises here means the same: this part does not answer
+        return "failing"
+
+
+def _database_answers() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return bool(cursor.fetchone() == (1,))
+
+
+async def _redis_answers() -> bool:
+    async with redis.asyncio.from_url(settings.REDIS_URL) as client:
+        return bool(await client.ping())
+
+
+async def _workers_poll() -> bool:
+    """Temporal answers, and each queue has a worker that asked for work of late."""
+    client = await Client.connect(settings.TEMPORAL_ADDRESS, namespace=settings.TEMPORAL_NAMESPACE)
+    for queue in QUEUES:
+        description = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=settings.TEMPORAL_NAMESPACE,
+                task_queue=TaskQueue(name=queue),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+            )
+        )
+        if not description.pollers:
+            return False
+    return True
+
+
+async def _gateway_listens() -> bool:
+    _, writer = await asyncio.open_unix_connection(str(settings.GATEWAY_SOCKET))
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -1,0 +1,44 @@
+"""One stack per state directory, held by a lock that the kernel drops when its process is gone."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+
+class AlreadyRunningError(Exception):
+    """Another process runs Paid from this state directory."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"Paid is already running here (process {holder}).")
+        self.holder = holder
+
+
+class StackLock:
+    """An exclusive lock with the holder's process id inside. A file left by a dead process means nothing."""
+
+    def __init__(self, state_directory: Path) -> None:
+        self._path = state_directory / "up.lock"
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or raise AlreadyRunningError with the holder's process id."""
+        self._path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise AlreadyRunningError(holder) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

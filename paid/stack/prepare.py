@@ -1,0 +1,69 @@
+"""From an empty PostgreSQL to one that the processes can use: roles, databases, tables, seeds, a first login."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.hashers import check_password
+from django.core.management import call_command, get_commands
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.models import User
+from accounts.operations import open_first_account
+from paid.lib.tenancy import platform
+from paid.stack import embedded
+from paid.stack.environment import StackEnvironment
+
+# Each can be run again at any time; the order matters: prompts and models before the sample that uses them.
+SEEDS = ("seed_prompts", "sync_models", "seed_demo")
+FIRST_EMAIL = "admin@paid.local"
+
+
+def initialise_server(environment: StackEnvironment, init_sql: Path) -> bool:
+    """Run init-db.sql when it changed since it last ran here; True when it ran."""
+    values = environment.values
+    secrets = {name: values[name] for name in ("PAID_OWNER_PASSWORD", "PAID_APP_PASSWORD")}
+    digest = hashlib.sha256(init_sql.read_bytes() + repr(sorted(secrets.items())).encode()).hexdigest()
+    stamp = environment.path.with_name("init-db.sha256")
+    if stamp.is_file() and stamp.read_text() == digest:
+        return False
+    embedded.run_psql(int(values["POSTGRES_PORT"]), values["POSTGRES_PASSWORD"], ["-f", str(init_sql)], secrets)
+    stamp.write_text(digest)
+    return True
+
+
+def migrate() -> int:
+    """Bring the tables up to date as their owner; the number of migrations applied."""
+    executor = MigrationExecutor(connections["owner"])
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    if pending:
+        call_command("migrate", database="owner", verbosity=0, interactive=False, skip_checks=True)
+    return pending
+
+
+def seed(say: Callable[[str], None]) -> None:
+    for name in SEEDS:
+        if name in get_commands():
+            say(f"seeding: {name}")
+            call_command(name, verbosity=0)
+
+
+def first_login(password: str) -> tuple[str, str | None]:
+    """The first user's e-mail address, and the password as long as it is still the generated one."""
+    open_first_account(name="My team", slug="team", email=FIRST_EMAIL, password=password)
+    with platform():
+        user = User.objects.filter(email=FIRST_EMAIL).first()
+    if user is None:
+        return "the account you made", None
+    return user.email, password if check_password(password, user.password) else None
+
+
+def close_connections() -> None:
+    """Leave no connection and no pool thread behind: the caller goes on to start processes."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        pooled: Any = connection
+        if pooled.pool is not None:
+            pooled.close_pool()
