@@ -74,7 +74,7 @@ def child_pids(pid: int) -> list[int]:
     return sorted(child for child, parent in parents().items() if parent == pid)
 
 
-def _in_memory(name: str, content: bytes) -> int:
+def in_memory(name: str, content: bytes) -> int:
     descriptor = os.memfd_create(name, 0)
     view = memoryview(content)
     while view:
@@ -134,13 +134,13 @@ def start_sealed(
         info_read, info_write = os.pipe()
         block_read, block_write = os.pipe()
         descriptors += [info_read, info_write, block_read, block_write]
-        seccomp = keep(_in_memory("seccomp", filter_program()))
-        data = {target: keep(_in_memory("file", text.encode())) for target, text in (files or {}).items()}
+        seccomp = keep(in_memory("seccomp", filter_program()))
+        data = {target: keep(in_memory("file", text.encode())) for target, text in (files or {}).items()}
         arguments = bubblewrap_arguments(spec, data)
         arguments += ["--seccomp", str(seccomp), "--info-fd", str(info_write), "--block-fd", str(block_read)]
         for name, value in (base_environment() | dict(environment or {})).items():
             arguments += ["--setenv", name, value]
-        listed = keep(_in_memory("arguments", "\0".join([*arguments, ""]).encode()))
+        listed = keep(in_memory("arguments", "\0".join([*arguments, ""]).encode()))
         process = subprocess.Popen(
             [bubblewrap_program(), "--args", str(listed), "--", *argv],
             stdin=stdin,

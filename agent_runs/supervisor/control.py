@@ -1,0 +1,46 @@
+"""Ask about supervisors and steer them from any process of this host."""
+
+import time
+from pathlib import Path
+
+from agent_runs.contracts import ExitRecord
+from agent_runs.supervisor import files
+
+
+def is_alive(run_dir: str) -> bool:
+    return files.is_locked(run_dir)
+
+
+def read_exit(run_dir: str) -> ExitRecord | None:
+    """How the run ended, or None while it has not."""
+    content = files.read_json(run_dir, files.EXIT)
+    return ExitRecord(**content) if content else None
+
+
+def request_stop(run_dir: str, reason: str) -> None:
+    """Ask the agent to end: interrupted first, killed after a grace, gone in under five seconds.
+
+    A request that comes before the launch holds: the agent is then ended as soon as it starts.
+    """
+    Path(run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.write_atomically(Path(run_dir) / files.STOP, reason)
+
+
+def list_live(runs_dir: str) -> list[str]:
+    """Directories under `runs_dir` whose supervisor lives."""
+    root = Path(runs_dir)
+    if not root.is_dir():
+        return []
+    return [str(path) for path in sorted(root.iterdir()) if path.is_dir() and is_alive(str(path))]
+
+
+def stop_all(runs_dir: str, reason: str, timeout_seconds: float = 8) -> list[str]:
+    """Stop every agent under `runs_dir` and wait; returns those that still live afterwards (none, normally)."""
+    live = list_live(runs_dir)
+    for run_dir in live:
+        request_stop(run_dir, reason)
+    deadline = time.monotonic() + timeout_seconds
+    while live and time.monotonic() < deadline:
+        time.sleep(0.05)
+        live = [run_dir for run_dir in live if is_alive(run_dir)]
+    return live
