@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +50,7 @@ class SealedProcess:
     def agent_pid(self) -> int | None:
         """The program itself: the one child of the sandbox's first process that was there from the beginning."""
         children = child_pids(self.init_pid)
-        return min(children) if children else None
+        return children[0] if children else None
 
 
 @dataclass(frozen=True)
@@ -57,21 +60,12 @@ class SealedResult:
     stderr: bytes
 
 
-def parents() -> dict[int, int]:
-    """Parent of every process of this machine, from /proc."""
-    found: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            # The command's name may hold spaces and brackets: fields count from the last bracket.
-            fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
-            found[int(name)] = int(fields[1])
-    return found
-
-
 def child_pids(pid: int) -> list[int]:
-    return sorted(child for child, parent in parents().items() if parent == pid)
+    """Children of a process with one thread, such as bubblewrap, oldest first."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def in_memory(name: str, content: bytes) -> int:
@@ -89,6 +83,8 @@ def _limit(pid: int) -> None:
         bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.prlimit(pid, kind, (bounded, bounded))
     with contextlib.suppress(OSError):
+        # When processors are short, the supervisor's clocks go before the agent's work.
+        os.setpriority(os.PRIO_PROCESS, pid, 5)
         # When memory runs out, the agent goes before the database does.
         Path(f"/proc/{pid}/oom_score_adj").write_text("500")
 
@@ -105,10 +101,31 @@ def _read_init_pid(descriptor: int, process: subprocess.Popen[bytes]) -> int:
             break
         with contextlib.suppress(ValueError):
             return int(json.loads(text)["child-pid"])
+    raise _failure(process)
+
+
+def _wait_until_released(block_read: int, process: subprocess.Popen[bytes]) -> None:
+    """Bubblewrap takes the byte when the room is ready, just before the program: a failure until then is its own.
+
+    Its report of the first process comes earlier, before anything is mounted.
+    """
+    deadline = time.monotonic() + _SET_UP_SECONDS
+    while time.monotonic() < deadline:
+        waiting = array.array("i", [0])
+        fcntl.ioctl(block_read, termios.FIONREAD, waiting)
+        if not waiting[0]:
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.001)
+    raise _failure(process)
+
+
+def _failure(process: subprocess.Popen[bytes]) -> SandboxUnavailable:
     process.kill()
     process.wait()
     words = process.stderr.read(4096).decode(errors="replace").strip() if process.stderr else ""
-    raise SandboxUnavailable(words or "bubblewrap did not report that the sandbox stands.")
+    return SandboxUnavailable(words or "bubblewrap did not report that the sandbox stands.")
 
 
 def start_sealed(
@@ -118,6 +135,7 @@ def start_sealed(
     environment: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
     stdin: int | IO[bytes] = subprocess.PIPE,
+    bubblewrap: str | None = None,
 ) -> SealedProcess:
     """Start `argv` in a sandbox; its output comes by pipes. Raises SandboxUnavailable.
 
@@ -142,7 +160,7 @@ def start_sealed(
             arguments += ["--setenv", name, value]
         listed = keep(in_memory("arguments", "\0".join([*arguments, ""]).encode()))
         process = subprocess.Popen(
-            [bubblewrap_program(), "--args", str(listed), "--", *argv],
+            [bubblewrap or bubblewrap_program(), "--args", str(listed), "--", *argv],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -155,6 +173,7 @@ def start_sealed(
         init_pid = _read_init_pid(info_read, process)
         _limit(init_pid)
         os.write(block_write, b"\0")
+        _wait_until_released(block_read, process)
         return SealedProcess(process, init_pid)
     finally:
         for descriptor in descriptors:

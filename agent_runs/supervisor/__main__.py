@@ -23,8 +23,13 @@ def _detach(run_dir: str) -> None:
         if descriptor > 2:
             os.close(descriptor)
     os.chdir("/")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Handlers, not SIG_IGN: an ignored signal stays ignored in the agent, which must hear SIGINT.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _take_no_notice)
+
+
+def _take_no_notice(_number: int, _frame: object) -> None:
+    return
 
 
 def main(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent_runs.agents.registry import adapter_for
 from agent_runs.contracts import AgentJob, ExitRecord
 from agent_runs.sandbox import SandboxSpec
+from agent_runs.sandbox.binaries import bubblewrap_program
 from agent_runs.supervisor import files
 from agent_runs.supervisor.plan import Plan, encode_plan
 
@@ -33,6 +34,7 @@ def plan_for(job: AgentJob) -> Plan:
         spec=spec,
         argv=tuple(adapter.argv(job)),
         prompt=job.prompt,
+        bubblewrap=bubblewrap_program(),
         environment=tuple((adapter.environment(job) | dict(job.env)).items()),
         files=tuple(adapter.files(job).items()),
         secrets=(job.run_token,),
@@ -47,7 +49,8 @@ def launch(job: AgentJob) -> None:
 
     Attaches when the supervisor lives and does nothing when the run has ended. A supervisor that died without a
     word is recorded as "lost": the agent died with it, and what it did must not be paid for twice.
-    Raises SupervisorFailed; a sandbox that cannot be made is no exception but an exit with "launch_failed".
+    Raises SupervisorFailed, and SandboxUnavailable when a program is not installed; a sandbox that the kernel
+    refuses is no exception but an exit with "launch_failed".
     """
     start(job.run_dir, plan_for(job))
 

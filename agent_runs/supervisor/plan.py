@@ -14,12 +14,14 @@ _GIBIBYTE = 1024**3
 class Plan:
     """`closing_types` are the `type`s of the JSON line after which the agent has nothing more to say.
 
-    `secrets` are struck out of everything that is spooled.
+    `bubblewrap` is found by the launcher: the supervisor sees no installed package. `secrets` are struck out of
+    everything that is spooled.
     """
 
     spec: SandboxSpec
     argv: tuple[str, ...]
     prompt: str = field(repr=False)
+    bubblewrap: str
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     files: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)

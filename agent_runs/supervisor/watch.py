@@ -18,7 +18,7 @@ from agent_runs.supervisor.guard import breached_limit
 from agent_runs.supervisor.plan import Plan
 
 _TICK_SECONDS = 0.1
-_GUARD_SECONDS = 0.5
+_GUARD_SECONDS = 0.25
 _DRAIN_SECONDS = 1.0
 
 
@@ -56,6 +56,7 @@ class Watch:
                 environment=dict(self._plan.environment),
                 files=dict(self._plan.files),
                 stdin=prompt,
+                bubblewrap=self._plan.bubblewrap,
             )
         except (SandboxUnavailable, OSError, KeyError) as error:
             self._reason, self._detail = "launch_failed", str(error)
