@@ -4,6 +4,7 @@ Order of precedence: the process environment, then `.env` (the operator's), then
 (written by `make up` for the servers that it started itself).
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,10 @@ SCRIPTED_MODEL_URL = env.str("SCRIPTED_MODEL_URL", default="http://127.0.0.1:810
 SCRIPTED_MODEL_DELAY_SECONDS = env.float("SCRIPTED_MODEL_DELAY_SECONDS", default=0.03)
 # TCP address (host:port) on which the gateway listens beside its Unix socket, for agents in containers.
 GATEWAY_BIND = env.str("GATEWAY_BIND", default="")
+# Where the gateway reaches Anthropic, unless a provider key names an address of its own.
+ANTHROPIC_API_URL = env.str("ANTHROPIC_API_URL", default="https://api.anthropic.com")
+# What one run may cost at most, in USD, where no budget says less.
+RUN_COST_LIMIT_USD = Decimal(env.str("RUN_COST_LIMIT_USD", default="5"))
 
 # --- GitHub ---------------------------------------------------------------------------------------
 # GitHub Enterprise Server: https://<host>/api/v3, and https://<host> for git.

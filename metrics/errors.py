@@ -1,0 +1,16 @@
+"""What metrics refuses, in words for people."""
+
+from decimal import Decimal
+
+
+class BudgetExhausted(Exception):
+    """A hard budget has nothing left for this run."""
+
+    def __init__(self, *, period: str, limit_usd: Decimal) -> None:
+        self.period = period
+        self.limit_usd = limit_usd
+        per = {"run": "per run", "day": "for today", "month": "for this month"}[period]
+        super().__init__(
+            f"The budget {per} ({limit_usd:.2f} USD) is used up or held by other runs. Wait for them to end, "
+            "or raise the limit under Costs, Budgets."
+        )

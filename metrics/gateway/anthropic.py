@@ -1,0 +1,115 @@
+"""The Anthropic Messages API as far as the gateway must know it: requests, errors, headers and usage."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+Headers = list[tuple[bytes, bytes]]
+
+# What a provider may know of a request. All else stays here: who runs the agent, where, on what machine.
+FORWARDED_REQUEST_HEADERS = frozenset({b"accept", b"content-type", b"anthropic-version", b"anthropic-beta"})
+FORWARDED_RESPONSE_HEADERS = frozenset(
+    {b"content-type", b"cache-control", b"request-id", b"retry-after", b"x-should-retry"}
+)
+RATE_LIMIT_PREFIX = b"anthropic-ratelimit-"
+
+
+class InvalidRequest(Exception):
+    """The body is not a request of the Messages API."""
+
+
+@dataclass(frozen=True)
+class MessagesRequest:
+    body: bytes
+    model: str
+    # 0 where the API takes none: counting tokens.
+    max_tokens: int
+
+    @property
+    def input_estimate(self) -> int:
+        """Tokens, as four bytes each: what a call is settled with when the provider never said."""
+        return len(self.body) // 4
+
+    @property
+    def input_limit(self) -> int:
+        """Tokens, as two bytes each: more than any text of a request has been seen to take."""
+        return len(self.body) // 2 + 1
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One call's tokens by the classes that are priced. The classes do not overlap."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error in the API's own shape. 403 ends an agent's run at once; 429 and 5xx would be retried."""
+
+    status: HTTPStatus
+    kind: str
+    message: str
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps({"type": "error", "error": {"type": self.kind, "message": self.message}}).encode()
+
+
+def forbidden(message: str) -> Refusal:
+    return Refusal(HTTPStatus.FORBIDDEN, "permission_error", message)
+
+
+def parse_request(body: bytes, *, needs_limit: bool) -> MessagesRequest:
+    """Raises InvalidRequest with words for whoever wrote the client."""
+    try:
+        data = json.loads(body)
+    except ValueError as error:
+        raise InvalidRequest("The body is not JSON.") from error
+    if not isinstance(data, dict) or not isinstance(data.get("model"), str) or not data["model"]:
+        raise InvalidRequest("The body names no model.")
+    max_tokens = data.get("max_tokens", 0)
+    if not isinstance(max_tokens, int) or max_tokens < (1 if needs_limit else 0):
+        raise InvalidRequest("max_tokens must be a positive integer: the call's cost is bounded by it.")
+    return MessagesRequest(body, data["model"], max_tokens)
+
+
+def tokens_of(usage: Mapping[str, Any], before: Tokens = Tokens()) -> Tokens:
+    """The counts of a `usage` object; what it leaves out stays as it was. Later objects repeat, they never add."""
+
+    def count(field: str, known: int) -> int:
+        value = usage.get(field)
+        return value if isinstance(value, int) and value >= 0 else known
+
+    return Tokens(
+        input=count("input_tokens", before.input),
+        output=count("output_tokens", before.output),
+        cache_read=count("cache_read_input_tokens", before.cache_read),
+        cache_write=count("cache_creation_input_tokens", before.cache_write),
+    )
+
+
+def request_headers(headers: Iterable[tuple[bytes, bytes]], key: str) -> Headers:
+    kept = [(name.lower(), value) for name, value in headers if name.lower() in FORWARDED_REQUEST_HEADERS]
+    # Compressed answers could not be counted without unpacking them first.
+    return [*kept, (b"accept-encoding", b"identity"), (b"x-api-key", key.encode())]
+
+
+def response_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return [
+        (name.lower(), value)
+        for name, value in headers
+        if name.lower() in FORWARDED_RESPONSE_HEADERS or name.lower().startswith(RATE_LIMIT_PREFIX)
+    ]
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The run token, sent as a bearer token or, by clients that know only keys, as `x-api-key`."""
+    found = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
+    scheme, _, token = found.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else found.get(b"x-api-key", "")

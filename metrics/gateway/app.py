@@ -1,0 +1,198 @@
+"""The gateway's ASGI application: admits a call, holds its worst case, relays it, settles it."""
+
+import asyncio
+import hashlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from metrics.gateway.anthropic import (
+    InvalidRequest,
+    MessagesRequest,
+    Refusal,
+    bearer_token,
+    forbidden,
+    parse_request,
+    request_headers,
+)
+from metrics.gateway.ledger import Admission, Hold, Ledger
+from metrics.gateway.relay import Call, Relay, send_refusal
+from metrics.gateway.settler import Settler
+from paid.lib.encryption import EncryptionError
+
+logger = logging.getLogger("paid.gateway")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MESSAGES, COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
+MAX_REQUEST_BYTES = 32 * 1024 * 1024
+# Longer than any call takes (relay.py ends one before): who is older was left behind.
+OLDEST_OPEN_CALL = timedelta(hours=2)
+SWEEP_SECONDS = 600.0
+
+TOO_LARGE = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is larger than 32 MB.")
+AWAY = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "api_error", "Paid's database does not answer, so this call cannot be paid for."
+)
+
+
+class Refused(Exception):
+    """The call does not go to the provider; `refusal` is what the client is told."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Gateway:
+    """`providers` maps a provider's name to its base URL; a provider key with a URL of its own takes that one."""
+
+    def __init__(
+        self, ledger: Ledger, providers: Mapping[str, str], default_keys: Mapping[str, str], http: httpx.AsyncClient
+    ) -> None:
+        self.ledger = ledger
+        self.providers = providers
+        self.default_keys = default_keys
+        self.http = http
+        self.settler = Settler(ledger)
+        self.relay = Relay(http, self.settler)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        if (scope["method"], scope["path"]) == ("GET", "/healthz"):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"ok"})
+            return
+        try:
+            await self._answer(scope, receive, send)
+        except Refused as refused:
+            await send_refusal(send, refused.refusal)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["method"] != "POST" or path not in {MESSAGES, COUNT_TOKENS}:
+            raise Refused(Refusal(HTTPStatus.NOT_FOUND, "not_found_error", f"The gateway does not serve {path}."))
+        token = bearer_token(scope["headers"])
+        if not token:
+            raise Refused(Refusal(HTTPStatus.UNAUTHORIZED, "authentication_error", "A run token is needed."))
+        body = await _read_body(receive)
+        if body is None:
+            return
+        try:
+            request = parse_request(body, needs_limit=path == MESSAGES)
+        except InvalidRequest as error:
+            raise Refused(Refusal(HTTPStatus.BAD_REQUEST, "invalid_request_error", str(error))) from error
+        admission = await self._admit(token, request)
+        headers = request_headers(scope["headers"], self._key(admission))
+        url = self._url(admission, path, scope["query_string"])
+        call = Call(uuid.uuid4(), admission.provider, url, headers, request, is_metered=path == MESSAGES)
+        if call.is_metered:
+            await self._hold(call, admission)
+        await self.relay.run(call, receive, send)
+
+    async def _admit(self, token: str, request: MessagesRequest) -> Admission:
+        token_hash = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        try:
+            admission = await self.ledger.admit(token_hash, request.model)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise Refused(AWAY) from error
+        if admission is None:
+            raise Refused(forbidden("This run has ended, or its token is not known: it may make no more calls."))
+        if admission.is_stopping:
+            raise Refused(forbidden("This run is being stopped: it may make no more calls."))
+        if admission.language_model_id is None:
+            raise Refused(forbidden(f"This run may not use the model {request.model}."))
+        return admission
+
+    async def _hold(self, call: Call, admission: Admission) -> None:
+        try:
+            hold = await self.ledger.open_call(call.request_id, admission, call.request)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise Refused(AWAY) from error
+        if hold.refusal:
+            raise Refused(forbidden(_why_no_money(hold, call.request.model)))
+
+    def _key(self, admission: Admission) -> str:
+        try:
+            key = admission.reveal_key() or self.default_keys.get(admission.provider)
+        except EncryptionError as error:
+            logger.exception("the key of provider %s does not open", admission.provider)
+            raise Refused(
+                forbidden(f"The key of provider {admission.provider} cannot be opened on this host.")
+            ) from error
+        if not key:
+            raise Refused(
+                forbidden(f"There is no key for provider {admission.provider}: add one in Settings, Provider keys.")
+            )
+        return key
+
+    def _url(self, admission: Admission, path: str, query: bytes) -> str:
+        base = admission.base_url or self.providers.get(admission.provider, "")
+        if not base:
+            raise Refused(forbidden(f"The key of provider {admission.provider} names no address to reach it at."))
+        return base.rstrip("/") + path + (f"?{query.decode('latin-1')}" if query else "")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.ledger.open()
+        sweeping = asyncio.create_task(self._sweep_for_ever(datetime.now(UTC)))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        sweeping.cancel()
+        await self.settler.finish()
+        await self.http.aclose()
+        await self.ledger.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _sweep_for_ever(self, started_at: datetime) -> None:
+        while True:
+            try:
+                swept = await self.ledger.sweep(started_at=started_at, oldest=datetime.now(UTC) - OLDEST_OPEN_CALL)
+                if swept:
+                    logger.warning("settled %d calls that had been left open, with what was known of them", swept)
+            except (psycopg.Error, PoolTimeout) as error:
+                logger.warning("the sweep of open calls failed (%s)", type(error).__name__)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _why_no_money(hold: Hold, model: str) -> str:
+    if hold.refusal == "unpriced":
+        return (
+            f"The model {model} has no price, and a hard budget applies to this run, so what it costs could not be "
+            "held back. Add a price for the model, or make the budget a soft one."
+        )
+    if hold.refusal == "no_escrow":
+        return "This run holds no budget, so it may make no calls."
+    return (
+        f"The budget of this run is used up: {max(hold.left_usd, 0):.4f} USD are left, and this call may cost up to "
+        f"{hold.hold_usd:.4f} USD. Grant the run more budget, or raise the limit of its project."
+    )
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """None when the client has gone before it said all. Raises Refused when it says too much."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_REQUEST_BYTES:
+            raise Refused(TOO_LARGE)
+        if not message.get("more_body", False):
+            return b"".join(parts)

@@ -1,0 +1,182 @@
+"""The gateway's door to the database: short transactions as the platform, never one open while an answer streams."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from metrics.gateway.anthropic import MessagesRequest, Tokens
+from paid.lib.encryption import unseal
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A live run and how it reaches its provider. The key stays sealed until the moment it is sent."""
+
+    run_id: int
+    is_stopping: bool
+    language_model_id: int | None
+    provider: str
+    base_url: str
+    key_account_id: int | None
+    sealed_key: bytes | None
+
+    def reveal_key(self) -> str | None:
+        """The provider's key in plain text, or None when neither account nor host has one. Raises EncryptionError."""
+        if self.sealed_key is None or self.key_account_id is None:
+            return None
+        return unseal(self.sealed_key, table="provider_keys", column="key", account_id=self.key_account_id)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The answer to an opened call: `refusal` is empty, `no_escrow`, `unpriced` or `money`."""
+
+    refusal: str
+    hold_usd: Decimal
+    left_usd: Decimal
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What one call came to. Equal settlements of one request are one; a different one is an error."""
+
+    request_id: UUID
+    tokens: Tokens
+    provider_request_id: str
+    is_estimated: bool
+
+    @property
+    def payload_hash(self) -> bytes:
+        t = self.tokens
+        counted = (t.input, t.output, t.cache_read, t.cache_write, self.provider_request_id, self.is_estimated)
+        return hashlib.sha256(repr(counted).encode()).digest()
+
+
+class Ledger:
+    def __init__(self, gateway_id: str, *, pool_size: int) -> None:
+        self.gateway_id = gateway_id
+        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+            connection_class=AsyncConnection[Row],
+            kwargs=_connection_parameters(),
+            min_size=1,
+            max_size=pool_size,
+            timeout=10,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open(wait=True)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def admit(self, token_hash: bytes, model: str) -> Admission | None:
+        """The run that holds this token, while it lives. Without `language_model_id` it may not use the model."""
+        async with self._platform() as connection:
+            row = await _one(
+                connection, "SELECT * FROM gateway_admit(%(hash)s, %(model)s)", {"hash": token_hash, "model": model}
+            )
+        if row is None:
+            return None
+        sealed = row["sealed_key"]
+        return Admission(
+            run_id=row["run_id"],
+            is_stopping=row["is_stopping"],
+            language_model_id=row["language_model_id"],
+            provider=row["provider"] or "",
+            base_url=row["base_url"] or "",
+            key_account_id=row["key_account_id"],
+            sealed_key=None if sealed is None else bytes(sealed),
+        )
+
+    async def open_call(self, request_id: UUID, admission: Admission, request: MessagesRequest) -> Hold:
+        """Hold the worst case of this call in the run's escrow, before the provider hears of it."""
+        async with self._platform() as connection:
+            row = await _one(
+                connection,
+                "SELECT * FROM gateway_open_call(%(request)s, %(run)s, %(model_id)s, %(model)s, %(gateway)s,"
+                " %(input_limit)s, %(input_estimate)s, %(output_limit)s)",
+                {
+                    "request": request_id,
+                    "run": admission.run_id,
+                    "model_id": admission.language_model_id,
+                    "model": request.model,
+                    "gateway": self.gateway_id,
+                    "input_limit": request.input_limit,
+                    "input_estimate": request.input_estimate,
+                    "output_limit": request.max_tokens,
+                },
+            )
+        if row is None:
+            raise LookupError("gateway_open_call gives one row")
+        return Hold(row["refusal"] or "", row["hold_usd"], row["left_usd"])
+
+    async def note(self, request_id: UUID, tokens: Tokens) -> None:
+        """Write down what is known of a running call, for whoever sweeps up after this gateway."""
+        async with self._platform() as connection:
+            await connection.execute(
+                "SELECT gateway_note_call(%s, %s, %s, %s, %s)",
+                [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write],
+            )
+
+    async def release(self, request_id: UUID) -> None:
+        async with self._platform() as connection:
+            await connection.execute("SELECT gateway_release_call(%s)", [request_id])
+
+    async def settle(self, settlement: Settlement) -> None:
+        t = settlement.tokens
+        async with self._platform() as connection:
+            await connection.execute(
+                "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    settlement.request_id,
+                    settlement.provider_request_id,
+                    t.input,
+                    t.output,
+                    t.cache_read,
+                    t.cache_write,
+                    settlement.is_estimated,
+                    settlement.payload_hash,
+                ],
+            )
+
+    async def sweep(self, *, started_at: datetime, oldest: datetime) -> int:
+        """Settle what an earlier life of this gateway left open, and whatever is older than a call may be."""
+        async with self._platform() as connection:
+            row = await _one(
+                connection,
+                "SELECT gateway_sweep_calls(%(gateway)s, %(started)s, %(oldest)s) AS swept",
+                {"gateway": self.gateway_id, "started": started_at, "oldest": oldest},
+            )
+        return int(row["swept"]) if row else 0
+
+    @asynccontextmanager
+    async def _platform(self) -> AsyncIterator[AsyncConnection[Row]]:
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE paid_platform")
+            yield connection
+
+
+def _connection_parameters() -> dict[str, Any]:
+    """The address of Django's `default` database, so that both always mean the same one."""
+    parameters: dict[str, Any] = connections["default"].get_connection_params()
+    for django_only in ("cursor_factory", "context"):
+        parameters.pop(django_only, None)
+    return parameters | {"row_factory": dict_row, "autocommit": True, "application_name": "paid gateway"}
+
+
+async def _one(connection: AsyncConnection[Row], statement: str, values: Mapping[str, Any]) -> Row | None:
+    cursor = await connection.execute(statement, values)
+    return await cursor.fetchone()
