@@ -1,0 +1,45 @@
+# Two commands matter: `make up` and `make test`. Each creates .venv when it is missing.
+.PHONY: up demo test check clean lock doctor help
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+
+help:
+	@echo "make up      start everything on this machine (Ctrl-C stops it); PORT=8080 make up for another port"
+	@echo "make demo    one real run without a browser; the last line is its result as JSON"
+	@echo "make test    all tests, on real servers; ARGS='-k ledger -n0' to choose"
+	@echo "make check   format, lint, types, layers, templates, migrations"
+	@echo "make doctor  check every dependency, and say how to mend it"
+	@echo "make lock    resolve the dependencies of pyproject.toml anew"
+	@echo "make clean   remove the state under .paid/ (databases, logs, keys)"
+
+up:
+	@bin/bootstrap
+	@exec $(PYTHON) manage.py up
+
+demo:
+	@bin/bootstrap
+	@exec $(PYTHON) manage.py demo
+
+doctor:
+	@bin/bootstrap
+	@exec $(PYTHON) manage.py doctor
+
+test:
+	@bin/bootstrap dev
+	@exec $(PYTHON) -m pytest -q -n 2 $(ARGS)
+
+check:
+	@bin/bootstrap dev
+	@bin/check
+
+clean:
+	@bin/clean
+
+lock:
+	@bin/bootstrap dev
+	.venv/uv/bin/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header -o requirements.lock
+	.venv/uv/bin/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header -o requirements-dev.lock
+	echo uv | .venv/uv/bin/uv pip compile -q - --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header -o requirements-uv.lock

@@ -1,0 +1,115 @@
+"""System checks for what an operator can get wrong; `manage.py check` and every start name them with a hint."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+DEVELOPMENT_KEY_PREFIX = "development-only"
+# sockaddr_un holds 108 bytes with the closing zero byte.
+LONGEST_SOCKET_PATH = 107
+
+
+@register
+def check_secrets(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.PRODUCTION and (not settings.SECRET_KEY or settings.SECRET_KEY.startswith(DEVELOPMENT_KEY_PREFIX)):
+        found.append(
+            Error(
+                "SECRET_KEY is not set in production.",
+                hint="Set SECRET_KEY to a random string of at least 50 characters.",
+                id="paid.E001",
+            )
+        )
+    if not settings.ENCRYPTION_KEYS:
+        found.append(
+            Error(
+                "ENCRYPTION_KEYS is empty: no token can be stored or read.",
+                hint="Set ENCRYPTION_KEYS to ID:KEY, where KEY is the base64 of 32 random bytes.",
+                id="paid.E002",
+            )
+        )
+    found += [_malformed_key(entry) for entry in settings.ENCRYPTION_KEYS if not _is_key(entry)]
+    return found
+
+
+def _is_key(entry: str) -> bool:
+    identifier, _, key = entry.partition(":")
+    try:
+        return bool(identifier) and len(base64.b64decode(key, validate=True)) == 32
+    except binascii.Error:
+        return False
+
+
+def _malformed_key(entry: str) -> Error:
+    identifier = entry.partition(":")[0][:20]  # never the key itself
+    return Error(
+        f"ENCRYPTION_KEYS has an entry that is no key: {identifier!r}.",
+        hint="Each entry is ID:KEY, where KEY is the base64 of exactly 32 bytes; separate entries by commas.",
+        id="paid.E003",
+    )
+
+
+@register
+def check_databases(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    application, owner = urlsplit(settings.DATABASE_URL), urlsplit(settings.DATABASE_OWNER_URL)
+    found: list[CheckMessage] = []
+    if application.username is not None and application.username == owner.username:
+        found.append(
+            Error(
+                "DATABASE_URL and DATABASE_OWNER_URL log in as the same role: tenants would not be kept apart.",
+                hint="DATABASE_URL belongs to paid_app, DATABASE_OWNER_URL to paid_owner; init-db.sql creates both.",
+                id="paid.E004",
+            )
+        )
+    if (application.hostname, application.port, application.path) != (owner.hostname, owner.port, owner.path):
+        found.append(
+            Warning(
+                "DATABASE_URL and DATABASE_OWNER_URL name different databases.",
+                hint="They are two roles of one database, unless a connection pooler stands before one of them.",
+                id="paid.W001",
+            )
+        )
+    return found
+
+
+@register
+def check_gateway_socket(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    length = len(str(settings.GATEWAY_SOCKET).encode())
+    if length <= LONGEST_SOCKET_PATH:
+        return []
+    return [
+        Error(
+            f"The path of the gateway's socket has {length} bytes; the system allows {LONGEST_SOCKET_PATH}.",
+            hint="Set GATEWAY_SOCKET to a shorter path, for example under /run.",
+            id="paid.E005",
+        )
+    ]
+
+
+@register
+def check_address(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    if host is None:
+        return [
+            Error(
+                f"PUBLIC_URL is no address: {settings.PUBLIC_URL!r}.",
+                hint="Set it to what people type, for example https://paid.example.com",
+                id="paid.E006",
+            )
+        ]
+    allowed = [name.strip("[]").lstrip(".") for name in settings.ALLOWED_HOSTS]
+    if "*" in allowed or any(host == name or host.endswith("." + name) for name in allowed):
+        return []
+    return [
+        Error(
+            f"ALLOWED_HOSTS does not have the host of PUBLIC_URL ({host}): every page would answer 400.",
+            hint=f"Add {host} to ALLOWED_HOSTS.",
+            id="paid.E007",
+        )
+    ]
