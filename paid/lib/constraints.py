@@ -36,27 +36,27 @@ class TenantForeignKey(models.BaseConstraint):
         self.on_delete = on_delete
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
-        # Referenced tables may be made later in the same migration: defer to its end.
-        if model is not None and schema_editor is not None:
-            schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
+        self.create_sql(model, schema_editor)
         return ""
 
-    def create_sql(  # type: ignore[override]  # the schema editor executes Statements; the stubs say str
-        self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
-    ) -> Statement:
+    def create_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
+        """Defers the statement to the end of the migration: the referenced key may be made later in it."""
         assert model is not None and schema_editor is not None  # noqa: S101, PT018
         quote = schema_editor.quote_name
         # ON DELETE SET NULL would null account_id too: name the one column (PostgreSQL 15 and later).
         action = f"SET NULL ({quote(self.column)})" if self.on_delete == "SET NULL" else self.on_delete
-        return Statement(
-            "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s FOREIGN KEY (%(columns)s)"
-            " REFERENCES %(to)s (account_id, id) ON DELETE %(action)s DEFERRABLE INITIALLY DEFERRED",
-            table=Table(model._meta.db_table, quote),
-            name=quote(self.name),
-            columns=f"{quote(self.account_column)}, {quote(self.column)}",
-            to=quote(self.to),
-            action=action,
+        schema_editor.deferred_sql.append(
+            Statement(
+                "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s FOREIGN KEY (%(columns)s)"
+                " REFERENCES %(to)s (account_id, id) ON DELETE %(action)s DEFERRABLE INITIALLY DEFERRED",
+                table=Table(model._meta.db_table, quote),
+                name=quote(self.name),
+                columns=f"{quote(self.account_column)}, {quote(self.column)}",
+                to=quote(self.to),
+                action=action,
+            )
         )
+        return ""
 
     def remove_sql(  # type: ignore[override]  # the schema editor executes Statements; the stubs say str
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None

@@ -81,7 +81,7 @@ class PromptVersion(Created):
     system_prompt = models.TextField(blank=True, default="", db_default="")
     change_notes = models.TextField(blank=True, default="", db_default="")
     created_by = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
+        User, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
     )
     author = models.CharField(max_length=200, blank=True, default="", db_default="")
     parent_version = models.ForeignKey(
