@@ -9,6 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
+
+from agent_runs.supervisor import stop_all
 from paid.stack import embedded, prepare, programs
 from paid.stack.environment import Embedded, StackEnvironment
 from paid.stack.supervisor import Program, Supervisor
@@ -105,6 +108,9 @@ class Stack:
     def stop(self) -> None:
         self.supervisor.stop_stage(programs.STOP_WEB)
         self.supervisor.stop_stage(programs.STOP_WORKERS)
+        # Agents live outside the workers' process tree on purpose; here everything is to end.
+        for run_directory in stop_all(str(settings.RUNS_DIR), "Paid was stopped"):
+            self.say(f"the agent of {run_directory} did not stop")
         self.supervisor.stop()
         for server in reversed(self._servers):
             server.process.send_signal(server.stop_signal) if server.process.poll() is None else None

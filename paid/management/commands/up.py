@@ -103,6 +103,7 @@ def _kill_on_second_signal(stack: Stack) -> None:
 def _programs() -> tuple[Program, ...]:
     return (
         programs.web(settings.PORT),
+        programs.gateway(),
         programs.scripted_model(),
         programs.celery(settings.STATE_DIR),
     )

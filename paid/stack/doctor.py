@@ -1,0 +1,174 @@
+"""What Paid depends on, each asked for real, with what to do when it does not answer."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+import redis
+from django.conf import settings
+from django.core.checks import run_checks
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+
+from agent_runs.sandbox import probe
+from agent_runs.sandbox.binaries import claude_code_program
+
+CLIENT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    is_ok: bool
+    detail: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """`ask` returns what it found, or raises; `hint` then says how to mend it."""
+
+    name: str
+    ask: Callable[[], str]
+    hint: str
+
+    def run(self) -> Finding:
+        try:
+            return Finding(self.name, True, self.ask())
+        except Exception as error:  # any failure of any client is a finding here, not a crash of the doctor
+            detail = (str(error).strip() or type(error).__name__).splitlines()[0]
+            return Finding(self.name, False, detail, self.hint)
+
+
+class UnwellError(Exception):
+    """Something answered, but not as it must."""
+
+
+def examine() -> list[Finding]:
+    return [examination.run() for examination in EXAMINATIONS]
+
+
+def _python() -> str:
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise UnwellError(f"Python {sys.version.split()[0]}")
+    return sys.version.split()[0]
+
+
+def _git() -> str:
+    if shutil.which("git") is None:
+        raise UnwellError("git is not on PATH")
+    return subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _sandbox() -> str:
+    found = probe()
+    if not found.works:
+        raise UnwellError(found.detail)
+    return found.detail
+
+
+def _agent() -> str:
+    program = claude_code_program()
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def _configuration() -> str:
+    problems = [message for message in run_checks() if message.is_serious() and not message.is_silenced()]
+    if problems:
+        raise UnwellError("; ".join(f"{message.id}: {message.msg}" for message in problems))
+    return "system checks pass"
+
+
+def _application_role() -> str:
+    # Past the pool, which would try for ten seconds and complain to the log.
+    with psycopg.connect(settings.DATABASE_URL, connect_timeout=CLIENT_SECONDS) as connection:
+        row = connection.execute(
+            "SELECT session_user, current_user, current_setting('server_version'), rolbypassrls OR rolsuper"
+            " FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+    login, role, version, may_bypass = row or ("nobody", "nobody", "", True)
+    if role != "paid_tenant" or may_bypass:
+        raise UnwellError(f"{login} acts as {role}, which is not the tenant's role: tenants are not kept apart")
+    return f"PostgreSQL {version}, {login} acts as {role}"
+
+
+def _owner_role() -> str:
+    executor = MigrationExecutor(connections["owner"])
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        if cursor.fetchone() != (True,):
+            raise UnwellError("the owner has no BYPASSRLS: it would silently update no rows")
+    if pending:
+        raise UnwellError(f"{pending} migrations are not applied")
+    return "all migrations are applied"
+
+
+def _statistics() -> str:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements'")
+        if cursor.fetchone() is None:
+            raise UnwellError("the extension is not installed in this database")
+        cursor.execute("SELECT count(*) FROM pg_stat_statements")
+    return "loaded"
+
+
+def _redis() -> str:
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=CLIENT_SECONDS)
+    try:
+        information: Any = client.info()
+    finally:
+        client.close()
+    if information["maxmemory_policy"] != "noeviction":
+        raise UnwellError(f"maxmemory-policy is {information['maxmemory_policy']}: queued tasks could be evicted")
+    return f"{information.get('server_name', 'redis')} {information['redis_version']}"
+
+
+def _temporal() -> str:
+    async def ask() -> str:
+        async with asyncio.timeout(CLIENT_SECONDS):
+            client = await Client.connect(settings.TEMPORAL_ADDRESS, namespace=settings.TEMPORAL_NAMESPACE)
+            request = DescribeNamespaceRequest(namespace=settings.TEMPORAL_NAMESPACE)
+            await client.workflow_service.describe_namespace(request)
+        return f"{settings.TEMPORAL_ADDRESS}, namespace {settings.TEMPORAL_NAMESPACE}"
+
+    return asyncio.run(ask())
+
+
+def _gateway() -> str:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(CLIENT_SECONDS)
+        client.connect(str(settings.GATEWAY_SOCKET))
+    return str(settings.GATEWAY_SOCKET)
+
+
+START = "Start Paid with `make up`, or point the setting at a server that runs."
+EXAMINATIONS = (
+    Examination("python", _python, "Install Python 3.11, 3.12 or 3.13, remove .venv and run `make up`."),
+    Examination("git", _git, "Install git (Debian: apt-get install git)."),
+    Examination("configuration", _configuration, "`manage.py check` shows each problem with its remedy."),
+    Examination("sandbox", _sandbox, "Agents run in bubblewrap only: allow unprivileged user namespaces."),
+    Examination("claude code", _agent, "The package claude-agent-sdk carries it: remove .venv and run `make up`."),
+    Examination("database", _application_role, f"DATABASE_URL: {START} Roles come from init-db.sql."),
+    Examination("migrations", _owner_role, "Run `manage.py migrate --database owner`."),
+    Examination(
+        "pg_stat_statements",
+        _statistics,
+        "Set shared_preload_libraries=pg_stat_statements, restart PostgreSQL, run init-db.sql as a superuser.",
+    ),
+    Examination("redis", _redis, f"REDIS_URL: {START} It must run with maxmemory-policy noeviction."),
+    Examination("temporal", _temporal, f"TEMPORAL_ADDRESS: {START}"),
+    Examination("gateway", _gateway, "Run `manage.py gateway`, or `make up`, which starts it."),
+)
