@@ -29,7 +29,9 @@ def web(port: int) -> Program:
     options: tuple[str, ...] = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log")
     # Live streams stay open as long as the page: do not wait for them when stopping.
     options += ("--timeout-graceful-shutdown", "2")
-    argv = (sys.executable, "-u", "-m", "uvicorn", "paid.asgi:application", *options)
+    # Outside production static files are found in the apps; WhiteNoise misses the collected ones for nothing.
+    python = (sys.executable, "-u", "-W", "ignore:No directory at")
+    argv = (*python, "-m", "uvicorn", "paid.asgi:application", *options)
     return Program("web", argv, STOP_WEB)
 
 
@@ -38,4 +40,6 @@ def celery(state_directory: Path) -> Program:
     schedule = str(state_directory / "celerybeat-schedule")
     options: tuple[str, ...] = ("--beat", "--schedule", schedule, "--pool", "threads", "--concurrency", "2")
     options += ("--loglevel", "WARNING", "--without-gossip", "--without-mingle")
-    return Program("celery", (sys.executable, "-u", "-m", "celery", "-A", "paid", "worker", *options), STOP_WORKERS)
+    # It warns of root even where no message can carry code (JSON only); the sandbox is what root must not miss.
+    python = (sys.executable, "-u", "-W", "ignore:You're running the worker with superuser")
+    return Program("celery", (*python, "-m", "celery", "--quiet", "-A", "paid", "worker", *options), STOP_WORKERS)
