@@ -1,8 +1,10 @@
 """Writes about who."""
 
+from collections.abc import Mapping
+
 from django.db import transaction
 
-from accounts.models import Account, Membership, Role, User
+from accounts.models import Account, AuditEvent, Membership, Role, User
 from paid.lib.tenancy import platform
 
 
@@ -16,3 +18,31 @@ def open_first_account(*, name: str, slug: str, email: str, password: str) -> Us
         account = Account.objects.create(name=name, slug=slug)
         Membership.objects.create(account=account, user=user, role=Role.OWNER)
         return user
+
+
+@transaction.atomic
+def record_audit_event(
+    *,
+    account_id: int,
+    actor: User | None,
+    action: str,
+    object_type: str,
+    object_id: object,
+    data: Mapping[str, object] | None = None,
+    actor_name: str = "",
+) -> None:
+    """Write down who did what. `data` holds ids and choices, never secrets; no actor is Paid itself."""
+    # bulk_create asks for nothing back: a tenant may insert events without being able to read them.
+    AuditEvent.objects.bulk_create(
+        [
+            AuditEvent(
+                account_id=account_id,
+                actor_user_id=actor.pk if actor else None,
+                actor=actor_name or (str(actor) if actor else "Paid"),
+                action=action,
+                object_type=object_type,
+                object_id=str(object_id),
+                data=dict(data or {}),
+            )
+        ]
+    )

@@ -37,16 +37,8 @@ class RenderingTooLarge(PromptError):
     """The prompt is too long when it is filled in. Shorten the template or what it includes."""
 
 
-class VersionConflict(PromptError):
-    """Somebody saved a newer version meanwhile. Nothing was lost: compare it with yours and save again."""
-
-    def __init__(self, expected: int | None, found: int | None) -> None:
-        super().__init__(
-            f"You edited version {expected or 'none'}, but version {found or 'none'} was saved meanwhile. "
-            "Your text is still here: compare the two and save again."
-        )
-        self.expected = expected
-        self.found = found
+class PromptExists(PromptError):
+    """There is a prompt with this slug in this scope already. Edit that one."""
 
 
 class VersionNotOfPrompt(PromptError):
