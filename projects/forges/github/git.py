@@ -35,16 +35,23 @@ HARDENING = {
 }
 
 
-def authenticated(url: str, token: Secret) -> dict[str, str]:
+class GitEnvironment(dict[str, str]):
+    """Variables of one git command that hold a credential: tracebacks and debuggers show their names only."""
+
+    def __repr__(self) -> str:
+        return f"GitEnvironment({', '.join(self)})"
+
+
+def authenticated(url: str, token: Secret) -> GitEnvironment:
     """The variables that let one git command reach `url` with the token. They go into no file and no argv."""
     # GitHub takes any user name beside a token; this one is what its documentation shows.
     credentials = base64.b64encode(f"x-access-token:{token.reveal()}".encode()).decode()
     return configured({f"http.{url}.extraheader": f"Authorization: Basic {credentials}"} | HARDENING)
 
 
-def configured(settings: Mapping[str, str]) -> dict[str, str]:
+def configured(settings: Mapping[str, str]) -> GitEnvironment:
     """Settings as GIT_CONFIG_COUNT, GIT_CONFIG_KEY_n and GIT_CONFIG_VALUE_n: they win over every file."""
-    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    variables = GitEnvironment(GIT_CONFIG_COUNT=str(len(settings)))
     for position, (key, value) in enumerate(settings.items()):
         variables[f"GIT_CONFIG_KEY_{position}"] = key
         variables[f"GIT_CONFIG_VALUE_{position}"] = value
@@ -98,14 +105,15 @@ def _refused_by_server(output: str) -> ForgeError:
 
 # Order matters: the server's own refusal before what git says about any failed push.
 MEANINGS: tuple[tuple[str, Callable[[str], ForgeError]], ...] = (
+    # Two pushes at once, or curl repeated one whose answer was lost: the next attempt sees what became of it.
+    (r"cannot lock ref|failed to update ref", lambda _: ForgeUnavailable("Another push to the branch was under way.")),
     (r"\[remote rejected\]", _refused_by_server),
     (r"Authentication failed|could not read Username|error: 401", lambda _: BadToken()),
     (r"returned error: 403", lambda _: MissingPermission("Contents: write")),
     (r"returned error: 404|Repository not found|' not found", lambda _: NotFoundOnForge()),
     (r"unable to update url base from redirection|returned error: 30[1278]", lambda _: RepositoryMoved()),
     (
-        r"returned error: (429|5\d\d)|Could not resolve host|Failed to connect|Couldn't connect|timed out"
-        r"|RPC failed|the remote end hung up|Connection re(set|fused)",
+        r"returned error: (429|5\d\d)|RPC failed|the remote end hung up|unable to access",
         lambda output: ForgeUnavailable(f"GitHub did not take the push: {_last_words(output)}"),
     ),
 )

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from accounts.models import GithubToken
 from paid.lib.encryption import Secret
+from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeUnavailable, MergeConflict, NotFoundOnForge, RateLimited
 from projects.forges.github import GithubForge
 from projects.forges.github.client import GithubClient
@@ -251,7 +253,7 @@ def test_the_primary_rate_limit_says_how_long_to_wait(github: StandInGithub, pro
     (429, {"retry-after": "999999999"}, b"", 3700.0),
     (429, {"retry-after": "0"}, b"", 1.0),
     (429, {"retry-after": "soon"}, b"", 60.0),
-    (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767265260", "date": "Thu, 01 Jan 2026 11:00:00 GMT"},
+    (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767265260", "Date": "Thu, 01 Jan 2026 11:00:00 GMT"},
      b"", 61.0),
 ])  # fmt: skip
 def test_each_form_of_a_rate_limit_is_told_in_seconds(
@@ -346,8 +348,7 @@ def test_using_a_token_notes_when(project: Project, repository: Repository, gith
     github.state.add_issue(repository, title="One")
     before = datetime.now(UTC)
     forge.fetch_issue(project, 1)
-    token = project.github_token
-    assert token is not None
-    token.refresh_from_db()
+    with tenant(project.account_id):
+        token = GithubToken.objects.get(projects=project)
     assert token.last_used_at is not None
     assert token.last_used_at >= before

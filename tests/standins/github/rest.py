@@ -219,7 +219,10 @@ def _(call: Call) -> tuple[int, Any]:
 
 def _refuse_second(repository: Repository, head: str, base: str) -> None:
     message = ""
-    if any(one.head == head and one.state == "open" for one in repository.pull_requests.values()):
+    if any(
+        (one.head_repository, one.head, one.state) == (repository.full_name, head, "open")
+        for one in repository.pull_requests.values()
+    ):
         message = f"A pull request already exists for {repository.owner}:{head}."
     elif repository.git("rev-list", "--count", f"{base}..{head}") == "0":
         message = f"No commits between {base} and {head}"

@@ -265,8 +265,8 @@ def _handler(github: StandInGithub) -> type[BaseHTTPRequestHandler]:
             if reply is None:
                 self.close_connection = True
                 return
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
+            self.send_response_only(reply.status)
+            for name, value in ({"Date": self.date_time_string()} | reply.headers).items():
                 self.send_header(name, value)
             if reply.status != 304:
                 self.send_header("Content-Length", str(len(reply.body)))
