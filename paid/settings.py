@@ -126,7 +126,8 @@ TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="default")
 # --- Agents, sandbox, gateway ---------------------------------------------------------------------
 RUNS_DIR = Path(env.str("PAID_RUNS_DIR", default=str(STATE_DIR / "runs")))
 REPOSITORIES_DIR = Path(env.str("PAID_REPOSITORIES_DIR", default=str(STATE_DIR / "repositories")))
-GATEWAY_SOCKET = Path(env.str("GATEWAY_SOCKET", default=str(STATE_DIR / "gateway.sock")))
+# In a directory of its own: sandboxes see that directory, so that they find a restarted gateway again.
+GATEWAY_SOCKET = Path(env.str("GATEWAY_SOCKET", default=str(STATE_DIR / "gateway" / "gateway.sock")))
 # The scripted model of the demo: a real HTTP server on loopback that speaks the Anthropic protocol.
 SCRIPTED_MODEL_URL = env.str("SCRIPTED_MODEL_URL", default="http://127.0.0.1:8100")
 # Seconds between two pieces of its answers: slow enough to be watched, fast enough for a demo.

@@ -1,7 +1,6 @@
 """The arguments of bubblewrap: a minimal root, no network, nothing of the host but what is listed here."""
 
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +78,14 @@ def _own_files(spec: SandboxSpec) -> Iterator[str]:
 def _gateway(socket_path: str) -> Iterator[str]:
     """Bind the directory when the socket has one of its own, so that a restarted gateway is found again.
 
-    A bound socket file stays the old inode for ever. A directory that holds anything else is never shown.
+    A bound socket file stays the old inode for ever. A directory that holds anything but the socket and its lock is
+    never shown.
     """
-    directory = Path(socket_path).parent
-    if all(stat.S_ISSOCK(entry.lstat().st_mode) for entry in directory.iterdir()):
-        yield from ("--ro-bind", str(directory), _GATEWAY_DIRECTORY)
-        yield from ("--symlink", f"{_GATEWAY_DIRECTORY}/{Path(socket_path).name}", GATEWAY_SOCKET)
+    path = Path(socket_path)
+    others = [entry for entry in path.parent.iterdir() if entry.name not in {path.name, f"{path.name}.lock"}]
+    if not others:
+        yield from ("--ro-bind", str(path.parent), _GATEWAY_DIRECTORY)
+        yield from ("--symlink", f"{_GATEWAY_DIRECTORY}/{path.name}", GATEWAY_SOCKET)
     else:
         yield from ("--ro-bind", socket_path, GATEWAY_SOCKET)
 

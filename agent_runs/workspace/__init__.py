@@ -1,0 +1,20 @@
+"""The files of a run: fetched by us, changed by an agent, committed by us. What an agent wrote is never trusted."""
+
+from agent_runs.workspace.checkout import branch_name, prepare, remove
+from agent_runs.workspace.commit import commit_all
+from agent_runs.workspace.difference import diff
+from agent_runs.workspace.errors import NestedRepository, WorkspaceError
+from agent_runs.workspace.scan import scan
+from paid.lib.git import GitFailed
+
+__all__ = [
+    "GitFailed",
+    "NestedRepository",
+    "WorkspaceError",
+    "branch_name",
+    "commit_all",
+    "diff",
+    "prepare",
+    "remove",
+    "scan",
+]

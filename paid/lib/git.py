@@ -1,0 +1,76 @@
+"""Git on the host, for repositories of our own: nothing that a repository or a user configured is obeyed."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class GitFailed(Exception):
+    """Git did not do what it was asked."""
+
+
+# As arguments, because they win over whatever a repository's own configuration says.
+HARDENED = (
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "core.fsmonitor=false",
+    "-c", "core.attributesFile=/dev/null",
+    "-c", "core.untrackedCache=false",
+    "-c", "core.quotePath=false",
+    "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false",
+    "-c", "submodule.recurse=false",
+    "-c", "fetch.recurseSubmodules=false",
+    "-c", "protocol.ext.allow=never",
+    "-c", "diff.external=",
+)  # fmt: skip
+
+_ENVIRONMENT = {
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+
+
+def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT | dict(extra or {})
+
+
+def git(
+    git_dir: str | Path,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout_seconds: float = 300,
+) -> bytes:
+    """Run git on a repository that no agent could write to; returns its output. Raises GitFailed.
+
+    Credentials go into `environment` as GIT_CONFIG_COUNT/KEY/VALUE, for this one command.
+    """
+    argv = ["git", *HARDENED, f"--git-dir={git_dir}", *arguments]
+    try:
+        result = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env=git_environment(environment),
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise GitFailed(f"git {arguments[0]} took longer than {timeout_seconds:g} seconds.") from None
+    if result.returncode != 0:
+        raise GitFailed(f"git {arguments[0]} failed: {result.stderr.decode(errors='replace').strip()[-2000:]}")
+    return result.stdout
+
+
+def git_text(git_dir: str | Path, *arguments: str) -> str:
+    return git(git_dir, arguments).decode(errors="replace").strip()
