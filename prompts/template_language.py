@@ -44,7 +44,7 @@ def _join(values: Sequence[str], separator: str = ", ") -> str:
 
 
 def _default(value: str, fallback: str) -> str:
-    return value or _alike(value, fallback)
+    return value or fallback
 
 
 def _is_number(low: int, high: int) -> Callable[[Sequence[Any]], bool]:

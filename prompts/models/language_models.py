@@ -73,6 +73,8 @@ class ModelPrice(Created):
     # Some providers charge more for a call whose input passes a threshold; 0 is the base price.
     threshold_tokens = models.PositiveIntegerField(default=0, db_default=0)
     starts_at = models.DateTimeField()
+    # Where it comes from: `sync_models` names its source, and never puts a price before one that a person entered.
+    source = models.CharField(max_length=50, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "model_prices"
