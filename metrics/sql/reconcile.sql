@@ -53,7 +53,8 @@ RETURNS TABLE (
     account_id bigint, project_id bigint, language_model_id bigint, day date,
     ledger_calls bigint, daily_calls bigint, ledger_usd numeric, daily_usd numeric
 )
-LANGUAGE plpgsql
+-- As the owner: nobody else may delete a day's sum.
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
     drift record;

@@ -4,6 +4,9 @@ A connection logs in as `paid_app` and is `paid_tenant` from its first statement
 bypass), so that forgetting a context shows nothing instead of everything. Both contexts open a
 transaction, use `SET LOCAL`, and restore the former role themselves, because a released savepoint
 keeps what was set inside it.
+
+This holds against forgotten filters and wrong ids. It does not hold against SQL that an attacker writes:
+`paid_app` may take both roles, so `SET ROLE` is open to whoever can send statements of their own.
 """
 
 from collections.abc import Iterator
@@ -41,12 +44,12 @@ def platform() -> Iterator[None]:
 def _identity(role: str, account_id: str, user_id: str) -> Iterator[None]:
     with transaction.atomic():
         former = _exchange(role, account_id, user_id)
-        try:
-            yield
-        finally:
-            # After a database error the transaction refuses every statement; its rollback restores the role.
-            if not connection.needs_rollback and not connection.errors_occurred:
-                _exchange(*former)
+        # An exception needs no restoring: the rollback to the start of this block, whether of a savepoint or of the
+        # transaction, also takes back what was set inside it.
+        yield
+        # Nor does a block that is marked for rollback, which refuses every statement.
+        if not connection.needs_rollback:
+            _exchange(*former)
 
 
 def _exchange(role: str, account_id: str, user_id: str) -> tuple[str, str, str]:

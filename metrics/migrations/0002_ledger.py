@@ -1,0 +1,23 @@
+from django.db import migrations
+
+from paid.lib.sql import SqlFile
+
+
+class Migration(migrations.Migration):
+    """The functions by which money moves, and the trigger that keeps the daily sums."""
+
+    dependencies = [
+        ("metrics", "0001_initial"),
+        ("accounts", "0001_initial"),
+        ("agent_runs", "0001_initial"),
+        ("prompts", "0001_initial"),
+    ]
+
+    operations = [
+        SqlFile("metrics", "prices"),
+        SqlFile("metrics", "usage_daily"),
+        SqlFile("metrics", "escrow"),
+        SqlFile("metrics", "gateway_calls"),
+        SqlFile("metrics", "corrections"),
+        SqlFile("metrics", "reconcile"),
+    ]

@@ -1,0 +1,102 @@
+"""Budgets, the ledger and quality."""
+
+import hashlib
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+import factory
+from django.utils import timezone
+
+from metrics.models import (
+    BudgetPeriod,
+    BudgetReservation,
+    CostBudget,
+    GatewayCall,
+    QualityMetric,
+    TokenUsage,
+    UsageDaily,
+)
+from tests.factories.accounts import AccountFactory
+from tests.factories.agent_runs import AgentRunFactory, OfRun
+from tests.factories.base import PlatformFactory
+
+
+class CostBudgetFactory(PlatformFactory):
+    class Meta:
+        model = CostBudget
+
+    account = factory.SubFactory(AccountFactory)
+    period = BudgetPeriod.DAY
+    limit_usd = Decimal("10.000000000000")
+
+
+class BudgetReservationFactory(OfRun):
+    class Meta:
+        model = BudgetReservation
+
+    project_id = factory.SelfAttribute("agent_run.project_id")
+    amount_usd = Decimal("1.000000000000")
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+
+
+class GatewayCallFactory(PlatformFactory):
+    """Give it `run`; without one it makes a new run."""
+
+    class Meta:
+        model = GatewayCall
+
+    class Params:
+        run = factory.SubFactory(AgentRunFactory)
+
+    request_id = factory.LazyFunction(uuid.uuid4)
+    account_id = factory.SelfAttribute("run.account_id")
+    agent_run_id = factory.SelfAttribute("run.pk")
+    run_created_at = factory.SelfAttribute("run.created_at")
+    language_model_id = factory.SelfAttribute("run.language_model_id")
+    model_name = "scripted-demo"
+    gateway_id = "gateway-1"
+    opened_at = factory.LazyFunction(timezone.now)
+
+
+class TokenUsageFactory(PlatformFactory):
+    """Give it `run`; without one it makes a new run."""
+
+    class Meta:
+        model = TokenUsage
+
+    class Params:
+        run = factory.SubFactory(AgentRunFactory)
+
+    account_id = factory.SelfAttribute("run.account_id")
+    project_id = factory.SelfAttribute("run.project_id")
+    agent_run_id = factory.SelfAttribute("run.pk")
+    run_created_at = factory.SelfAttribute("run.created_at")
+    language_model_id = factory.SelfAttribute("run.language_model_id")
+    request_id = factory.LazyFunction(uuid.uuid4)
+    model_name = "scripted-demo"
+    input_tokens = 1_000
+    output_tokens = 200
+    cost_usd = Decimal("0.006000000000")
+    is_priced = True
+    payload_hash = factory.LazyAttribute(lambda usage: hashlib.sha256(usage.request_id.bytes).digest())
+
+
+class UsageDailyFactory(PlatformFactory):
+    class Meta:
+        model = UsageDaily
+
+    account = factory.SubFactory(AccountFactory)
+    project_id = 1
+    language_model_id = 0
+    day = factory.LazyFunction(lambda: timezone.now().date())
+    slot = 0
+
+
+class QualityMetricFactory(OfRun):
+    class Meta:
+        model = QualityMetric
+
+    project_id = factory.SelfAttribute("agent_run.project_id")
+    prompt_version_id = factory.SelfAttribute("agent_run.prompt_version_id")
+    language_model_id = factory.SelfAttribute("agent_run.language_model_id")

@@ -1,0 +1,106 @@
+"""The scripted model over real HTTP, and the gateway before it on a real Unix socket."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from metrics.gateway.server import build_gateway, listening_socket
+from metrics.scripted_model.app import ScriptedModel
+from tests.metrics.serving import serving, tcp_socket
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    url: str
+    model: ScriptedModel
+
+    def counters(self) -> dict[str, Any]:
+        counters: dict[str, Any] = httpx.get(f"{self.url}/counters").json()
+        return counters
+
+
+@dataclass(frozen=True)
+class GatewayServer:
+    socket: Path
+    upstream: ModelServer
+
+    def client(self, token: str) -> httpx.Client:
+        return httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket)),
+            base_url="http://gateway.local",
+            headers={"authorization": f"Bearer {token}", "anthropic-version": "2023-06-01"},
+            timeout=20,
+        )
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    listener = tcp_socket()
+    model = ScriptedModel()
+    with serving(model, listener):
+        yield ModelServer(f"http://127.0.0.1:{listener.getsockname()[1]}", model)
+
+
+@pytest.fixture
+def start_gateway(
+    transactional_db: None, model_server: ModelServer, settings: Any
+) -> Iterator[Callable[[], GatewayServer]]:
+    """Starts the gateway; a second call stops the first and starts it anew, as after a crash."""
+    settings.SCRIPTED_MODEL_URL = model_server.url
+    # A Unix socket's path is at most 107 bytes: pytest's own directories are longer.
+    with tempfile.TemporaryDirectory(prefix="paid-gw-") as directory:
+        path = Path(directory) / "gateway.sock"
+        running: list[Any] = []
+
+        def start() -> GatewayServer:
+            if running:
+                running.pop().__exit__(None, None, None)
+            context = _serving_gateway(path)
+            context.__enter__()
+            running.append(context)
+            return GatewayServer(path, model_server)
+
+        yield start
+        while running:
+            running.pop().__exit__(None, None, None)
+
+
+@pytest.fixture
+def gateway(start_gateway: Callable[[], GatewayServer]) -> GatewayServer:
+    return start_gateway()
+
+
+class _serving_gateway:
+    """The gateway as `manage.py gateway` builds it, under one lasting id."""
+
+    def __init__(self, path: Path) -> None:
+        self._listening = listening_socket(path)
+
+    def __enter__(self) -> None:
+        self._serving = serving(build_gateway("test-gateway"), self._listening.__enter__())
+        self._serving.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._serving.__exit__(*error)
+        self._listening.__exit__(*error)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Asks again until it holds, for at most ten seconds: for what happens behind the last byte."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        pause = threading.Event()
+        for _ in range(500):
+            if holds():
+                return
+            pause.wait(0.02)
+        pytest.fail("it did not come true within ten seconds")
+
+    return wait

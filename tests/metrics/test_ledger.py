@@ -1,0 +1,224 @@
+"""The ledger's SQL: exact costs, dated prices, idempotence, sums that always agree."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+from uuid import UUID, uuid4
+
+import psycopg.errors
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Sum
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent_runs.models import AgentRun
+from metrics.models import BudgetReservation, TokenUsage, UsageDaily
+from metrics.operations import correct_usage, open_escrow
+from metrics.querysets import cost_of_run, spend_by_day, spend_today
+from paid.lib.tenancy import platform, tenant
+from tests.metrics.records import Tenant, add_price, make_run, make_tenant
+
+pytestmark = pytest.mark.django_db
+MAX_TOKENS = 10_000_000
+
+
+@pytest.fixture
+def owner(db: None) -> Tenant:
+    return make_tenant()
+
+
+def cost(owner: Tenant, *tokens: int, at: datetime | None = None) -> Decimal | None:
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_cost(%s, %s, %s, %s, %s, %s)", [owner.model.pk, at or datetime.now(UTC), *tokens])
+        found: Decimal | None = cursor.fetchone()[0]
+    return found
+
+
+def open_call(run: AgentRun) -> UUID:
+    request_id = uuid4()
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100)",
+            [request_id, run.pk, run.language_model_id],
+        )
+        assert cursor.fetchone() == (None,)
+    return request_id
+
+
+def settle(request_id: UUID, *tokens: int, payload: bytes = b"p" * 32) -> tuple[Decimal, bool, bool]:
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT * FROM gateway_settle_call(%s, 'req_1', %s, %s, %s, %s, false, %s)",
+            [request_id, *tokens, payload],
+        )
+        row: tuple[Decimal, bool, bool] = cursor.fetchone()
+    return row
+
+
+def settled_run(owner: Tenant, calls: int = 1) -> AgentRun:
+    run = make_run(owner)
+    open_escrow(run=run)
+    for _ in range(calls):
+        settle(open_call(run), 100, 20, 300, 40)
+    return run
+
+
+def test_a_cost_is_the_exact_product_of_tokens_and_price(owner: Tenant) -> None:
+    # 100 × 3 + 20 × 15 + 300 × 0.3 + 40 × 3.75 = 840 per million.
+    assert cost(owner, 100, 20, 300, 40) == Decimal("0.000840")
+
+
+# The tenant and its prices are only read: one for all examples is right.
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tokens=st.tuples(*[st.integers(0, MAX_TOKENS)] * 4))
+def test_no_count_of_tokens_is_rounded(owner: Tenant, tokens: tuple[int, int, int, int]) -> None:
+    prices = (Decimal("3"), Decimal("15"), Decimal("0.3"), Decimal("3.75"))
+    assert cost(owner, *tokens) == sum(map(Decimal.__mul__, map(Decimal, tokens), prices)) / 1_000_000
+
+
+def test_a_price_counts_from_its_date_on(owner: Tenant) -> None:
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    add_price(owner.model, "input", Decimal("2.000001"), starts_at=start)
+    assert cost(owner, 1, 0, 0, 0, at=datetime(2026, 5, 31, tzinfo=UTC)) == Decimal("0.000003")
+    assert cost(owner, 1, 0, 0, 0, at=start) == Decimal("0.000002000001")
+
+
+def test_a_tier_starts_when_the_whole_input_passes_its_threshold(owner: Tenant) -> None:
+    add_price(owner.model, "input", Decimal(6), threshold_tokens=200_000)
+    assert cost(owner, 1, 0, 199_999, 0) == Decimal("0.000003") + 199_999 * Decimal("0.0000003")
+    assert cost(owner, 1, 0, 200_000, 0) == Decimal("0.000006") + 200_000 * Decimal("0.0000003")
+
+
+def test_a_class_without_a_price_makes_the_call_unpriced_only_when_it_has_tokens() -> None:
+    half_priced = make_tenant("scripted-half", is_priced=False)
+    add_price(half_priced.model, "input", Decimal(1))
+    assert cost(half_priced, 5, 0, 0, 0) == Decimal("0.000005")
+    assert cost(half_priced, 5, 1, 0, 0) is None
+
+
+def test_settling_books_the_row_the_day_the_run_and_the_escrow(owner: Tenant) -> None:
+    run = settled_run(owner, calls=3)
+    with tenant(owner.account.pk):
+        booked = cost_of_run(run.pk)
+        run.refresh_from_db()
+        assert BudgetReservation.objects.get(agent_run=run).drawn_usd == Decimal("0.00252")
+        assert spend_today(owner.account.pk) == Decimal("0.00252")
+        today, before = spend_by_day(owner.account.pk, 2)[::-1]
+    assert (booked.cost_usd, booked.calls, booked.input_tokens, booked.cache_write_tokens) == (
+        Decimal("0.00252"),
+        3,
+        300,
+        120,
+    )
+    assert (run.cost_usd, run.output_tokens, run.cache_read_tokens) == (Decimal("0.00252"), 60, 900)
+    assert (today.cost_usd, today.calls, before.cost_usd) == (Decimal("0.00252"), 3, 0)
+
+
+def test_the_same_report_twice_is_one_row(owner: Tenant) -> None:
+    run = make_run(owner)
+    open_escrow(run=run)
+    request_id = open_call(run)
+    assert settle(request_id, 100, 20, 300, 40) == (Decimal("0.00084"), True, True)
+    assert settle(request_id, 100, 20, 300, 40) == (Decimal("0.00084"), True, False)
+    with platform():
+        assert TokenUsage.objects.count() == 1
+        assert UsageDaily.objects.aggregate(calls=Sum("calls"))["calls"] == 1
+
+
+def test_another_content_under_the_same_id_is_an_error_and_changes_nothing(owner: Tenant) -> None:
+    run = make_run(owner)
+    open_escrow(run=run)
+    request_id = open_call(run)
+    settle(request_id, 100, 20, 300, 40)
+    with pytest.raises(DatabaseError, match="closed with another content"), transaction.atomic():
+        settle(request_id, 999, 20, 300, 40, payload=b"q" * 32)
+    with tenant(owner.account.pk):
+        assert cost_of_run(run.pk).input_tokens == 100
+
+
+def test_a_call_that_was_never_opened_cannot_be_settled(owner: Tenant) -> None:
+    with pytest.raises(DatabaseError, match="was never opened") as refused, transaction.atomic():
+        settle(uuid4(), 1, 1, 1, 1)
+    assert isinstance(refused.value.__cause__, psycopg.Error)
+    assert refused.value.__cause__.sqlstate == "PA404"
+
+
+def test_a_correction_is_a_row_of_its_own(owner: Tenant) -> None:
+    run = settled_run(owner)
+    correction_id = uuid4()
+    with platform():
+        request_id = TokenUsage.objects.get().request_id
+    for _ in range(2):
+        correct_usage(request_id=request_id, corrected_cost_usd=Decimal("0.0005"), correction_id=correction_id)
+    with tenant(owner.account.pk):
+        booked = cost_of_run(run.pk)
+        run.refresh_from_db()
+        assert spend_today(owner.account.pk) == Decimal("0.0005")
+    assert (booked.cost_usd, booked.calls) == (Decimal("0.0005"), 1)
+    assert run.cost_usd == Decimal("0.0005")
+
+
+def test_a_tenant_neither_books_nor_moves_money(owner: Tenant) -> None:
+    run = make_run(owner)
+    for statement in ("SELECT escrow_close(%s)", "SELECT escrow_open(%s, 1, now())"):
+        with (
+            pytest.raises(DatabaseError, match="permission denied"),
+            tenant(owner.account.pk),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement, [run.pk])
+
+
+def test_a_tenant_sees_only_its_own_spending(owner: Tenant) -> None:
+    run = settled_run(owner)
+    outsider = make_tenant()
+    with tenant(outsider.account.pk):
+        assert cost_of_run(run.pk).calls == 0
+        assert spend_today(owner.account.pk) == 0
+
+
+def reconcile(*arguments: str) -> tuple[dict[str, object], int]:
+    out, code = StringIO(), 0
+    try:
+        call_command("reconcile_usage", "--json", *arguments, stdout=out)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    report: dict[str, object] = json.loads(out.getvalue())
+    return report, code
+
+
+def test_reconciling_finds_equality(owner: Tenant) -> None:
+    settled_run(owner, calls=2)
+    report, code = reconcile("--dry-run")
+    assert (report["is_equal"], report["days"], report["runs"], code) == (True, [], [], 0)
+
+
+def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant) -> None:
+    settled_run(owner, calls=2)
+    with platform():
+        UsageDaily.objects.update(cost_usd=Decimal("9"), calls=7)
+    report, code = reconcile("--dry-run")
+    assert (report["is_mended"], code) == (False, 1)
+    report, code = reconcile()
+    (day,) = report["days"]  # type: ignore[misc]
+    assert (day["daily_usd"], day["ledger_usd"], day["daily_calls"], code) == (
+        "9.000000000000",
+        "0.001680000000",
+        7,
+        0,
+    )
+    assert reconcile()[0]["is_equal"] is True
+    with tenant(owner.account.pk):
+        assert spend_today(owner.account.pk) == Decimal("0.00168")
+
+
+def test_reconciling_reports_a_run_whose_total_drifted(owner: Tenant) -> None:
+    run = settled_run(owner)
+    with platform():
+        AgentRun.objects.filter(pk=run.pk).update(cost_usd=Decimal(1))
+    report, code = reconcile()
+    assert report["runs"] == [{"run_id": run.pk, "ledger_usd": "0.000840000000", "run_usd": "1.000000000000"}]
+    assert code == 1
