@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg.errors
@@ -114,7 +115,7 @@ def test_settling_books_the_row_the_day_the_run_and_the_escrow(owner: Tenant) ->
         120,
     )
     assert (run.cost_usd, run.output_tokens, run.cache_read_tokens) == (Decimal("0.00252"), 60, 900)
-    assert (today.cost_usd, today.calls, before.cost_usd) == (Decimal("0.00252"), 3, 0)
+    assert (today.cost_usd, today.calls, before.cost_usd) == (Decimal("0.00252"), 3, Decimal(0))
 
 
 def test_the_same_report_twice_is_one_row(owner: Tenant) -> None:
@@ -180,13 +181,13 @@ def test_a_tenant_sees_only_its_own_spending(owner: Tenant) -> None:
         assert spend_today(owner.account.pk) == 0
 
 
-def reconcile(*arguments: str) -> tuple[dict[str, object], int]:
+def reconcile(*arguments: str) -> tuple[dict[str, Any], int]:
     out, code = StringIO(), 0
     try:
         call_command("reconcile_usage", "--json", *arguments, stdout=out)
     except SystemExit as ended:
         code = int(ended.code or 0)
-    report: dict[str, object] = json.loads(out.getvalue())
+    report: dict[str, Any] = json.loads(out.getvalue())
     return report, code
 
 
@@ -203,7 +204,7 @@ def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant
     report, code = reconcile("--dry-run")
     assert (report["is_mended"], code) == (False, 1)
     report, code = reconcile()
-    (day,) = report["days"]  # type: ignore[misc]
+    (day,) = report["days"]
     assert (day["daily_usd"], day["ledger_usd"], day["daily_calls"], code) == (
         "9.000000000000",
         "0.001680000000",
