@@ -5,10 +5,8 @@ from agent_runs.workspace.commit import commit_all
 from agent_runs.workspace.difference import diff
 from agent_runs.workspace.errors import NestedRepository, WorkspaceError
 from agent_runs.workspace.scan import scan
-from paid.lib.git import GitFailed
 
 __all__ = [
-    "GitFailed",
     "NestedRepository",
     "WorkspaceError",
     "branch_name",

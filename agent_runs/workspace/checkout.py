@@ -12,6 +12,7 @@ from django.utils.text import slugify
 
 from agent_runs.contracts import ReadOnlyBind, Workspace
 from agent_runs.workspace.cache import resolve_branch, update_cache
+from agent_runs.workspace.errors import as_workspace_error
 from paid.lib.git import git
 
 _RECORD = "workspace.json"
@@ -28,6 +29,7 @@ def branch_name(issue_number: int, title: str, run_id: int) -> str:
     return f"paid/{issue_number}-{slug}-{run_id}"
 
 
+@as_workspace_error()
 def prepare(
     *,
     url: str,

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from agent_runs.contracts import CommitOutcome, ReadOnlyBind, Workspace
 from agent_runs.sandbox import SandboxSpec, run_sealed
-from agent_runs.workspace.errors import NestedRepository
+from agent_runs.workspace.errors import NestedRepository, as_workspace_error
 from paid.lib.git import HARDENED, GitFailed
 
 _GIT_DIR_INSIDE = "/run/paid/git"
@@ -34,10 +34,12 @@ def steers_agents_or_git(path: str) -> bool:
     return name in _STEERING_NAMES or name.startswith(".aider.") or not _STEERING_DIRECTORIES.isdisjoint(parts)
 
 
+@as_workspace_error()
 def commit_all(workspace: Workspace, *, message: str, author_name: str, author_email: str) -> CommitOutcome:
     """Commit every change of the work tree on the run's branch, on top of the base commit.
 
-    Called again without further changes it returns the same commit. Raises NestedRepository and GitFailed.
+    Called again without further changes it returns the same commit. Raises WorkspaceError, NestedRepository among
+    them.
     """
     sealed = _SealedGit(workspace)
     _refuse_nested_repositories(workspace, sealed)

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 
 from agent_runs.contracts import Diff
+from agent_runs.workspace.errors import as_workspace_error
 from paid.lib.git import HARDENED, git, git_environment
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
@@ -20,8 +21,9 @@ def first_bytes(git_dir: str, arguments: Sequence[str], limit_bytes: int) -> tup
     return output[:limit_bytes], len(output) > limit_bytes
 
 
+@as_workspace_error()
 def diff(*, git_dir: str, base_sha: str, head_sha: str, limit_bytes: int = 1_000_000) -> Diff:
-    """The difference as text for people. Raises GitFailed when a commit is not there."""
+    """The difference as text for people. Raises WorkspaceError when a commit is not there."""
     counts = git(git_dir, ["diff", *PLAIN, "--numstat", "-z", base_sha, head_sha]).split(b"\0")
     files = insertions = deletions = 0
     for entry in filter(None, counts):

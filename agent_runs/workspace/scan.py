@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agent_runs.contracts import Finding
 from agent_runs.workspace.difference import PLAIN, first_bytes
+from agent_runs.workspace.errors import as_workspace_error
 from paid.lib.git import git
 
 _LARGE_BYTES = 5 * 1024 * 1024
@@ -34,9 +35,10 @@ _WORKFLOWS = re.compile(
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
 
 
+@as_workspace_error()
 def scan(*, git_dir: str, base_sha: str, head_sha: str, known_secrets: tuple[str, ...] = ()) -> list[Finding]:
     """Findings in what `head_sha` adds to `base_sha`. `known_secrets` are values that must not occur, such as the
-    run's token. Raises GitFailed when a commit is not there.
+    run's token. Raises WorkspaceError when a commit is not there.
     """
     findings = list(_file_findings(git_dir, base_sha, head_sha))
     for path, number, line in _added_lines(git_dir, base_sha, head_sha):

@@ -11,7 +11,6 @@ from agent_runs import workspace
 from agent_runs.contracts import CommitOutcome, Finding, Workspace
 from agent_runs.sandbox import SandboxSpec, run_sealed
 from agent_runs.workspace import NestedRepository, WorkspaceError
-from paid.lib.git import GitFailed
 from tests.agent_runs.repositories import git, make_bare, push, write
 
 BASE = {"README.md": "# Sample\n", "src/app.py": "x = 1\n", "CLAUDE.md": "Be careful.\n", ".gitignore": "build/\n"}
@@ -285,7 +284,7 @@ def test_a_diff_counts_everything_and_shows_at_most_what_was_asked(desk: Desk) -
 
 def test_a_diff_of_a_missing_commit_is_an_error(desk: Desk) -> None:
     made = desk.prepare()
-    with pytest.raises(GitFailed):
+    with pytest.raises(WorkspaceError, match="git diff failed"):
         workspace.diff(git_dir=made.git_dir, base_sha=made.base_sha, head_sha="0" * 40)
 
 

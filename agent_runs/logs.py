@@ -1,0 +1,148 @@
+"""The run's log in the database: events of the agent become rows, in batches, each once."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from psycopg.errors import UniqueViolation
+
+from agent_runs.contracts import AgentEvent, EventKind
+from agent_runs.models import AgentRun, AgentRunLog, LogKind
+from paid.lib.tenancy import platform
+
+# Full-text search indexes that much of a row: a longer line becomes several rows, all of them found.
+PART_CHARACTERS = 8_000
+# Row numbers leave room for the parts of a line, so that the number of a line follows from the spool alone.
+# 16 MiB, the longest line that is spooled, fit.
+PARTS_PER_LINE = 4_096
+BATCH_CHARACTERS = 4 * 1024 * 1024
+_METADATA_CHARACTERS = 500
+_METADATA_ITEMS = 30
+_METADATA_DEPTH = 5
+_ATTEMPTS = 3
+
+_KINDS: dict[EventKind, LogKind] = {
+    "stderr": LogKind.STDERR,
+    "system": LogKind.SYSTEM,
+    "usage": LogKind.METRIC,
+    "unknown": LogKind.STDOUT,
+}
+# The row's content already says it.
+_SAID_BY_CONTENT = frozenset({"content", "text", "thinking", "result"})
+_COPY = """
+    COPY agent_run_logs (account_id, run_created_at, agent_run_id, seq, kind, content, metadata, created_at)
+    FROM STDIN
+"""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """`seq` counts the run's lines from 1; the row's number in the database is made of it and the part."""
+
+    seq: int
+    kind: LogKind
+    content: str
+    metadata: Mapping[str, Any]
+    at: datetime
+
+    @classmethod
+    def of_event(cls, seq: int, event: AgentEvent) -> "LogLine":
+        data = {} if event.kind == "unknown" else event.data
+        details = {key: value for key, value in data.items() if key not in _SAID_BY_CONTENT}
+        metadata = {"event": event.kind} | ({"data": _shortened(details)} if details else {})
+        return cls(seq, _KINDS.get(event.kind, LogKind.EVENT), event.text, metadata, event.at)
+
+
+def last_seq(run: AgentRun) -> int:
+    """Number of the last line that is written, 0 when there is none."""
+    with platform():
+        found = AgentRunLog.objects.filter(run_created_at=run.created_at, agent_run_id=run.pk)
+        last = found.aggregate(last=Max("seq"))["last"]
+    return 0 if last is None else int(last) // PARTS_PER_LINE
+
+
+def write_lines(run: AgentRun, lines: Sequence[LogLine]) -> None:
+    """Add the lines that are not there yet; a line is written with all of its parts or not at all.
+
+    Waits until the database has them: whoever reads the spool reads no further meanwhile, and nothing piles up
+    in memory.
+    """
+    for batch in _batches(lines):
+        _write(run, list(_rows(run, batch)))
+
+
+def _batches(lines: Sequence[LogLine]) -> Iterator[list[LogLine]]:
+    batch: list[LogLine] = []
+    characters = 0
+    for line in lines:
+        batch.append(line)
+        characters += len(line.content)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _rows(run: AgentRun, lines: Iterable[LogLine]) -> Iterator[tuple[Any, ...]]:
+    for line in lines:
+        content = _storable(line.content)
+        parts = [content[start : start + PART_CHARACTERS] for start in range(0, len(content), PART_CHARACTERS)] or [""]
+        for number, part in enumerate(parts[:PARTS_PER_LINE]):
+            metadata = dict(line.metadata) | ({"part": number + 1, "parts": len(parts)} if len(parts) > 1 else {})
+            # jsonb takes no NUL, not even as an escape.
+            text = _storable(json.dumps(metadata, ensure_ascii=False).replace("\\u0000", "\\ufffd"))
+            seq = line.seq * PARTS_PER_LINE + number
+            yield (run.account_id, run.created_at, run.pk, seq, str(line.kind), part, text, line.at)
+
+
+def _write(run: AgentRun, rows: list[tuple[Any, ...]]) -> None:
+    """COPY takes no ON CONFLICT: when another attempt was here first, what it wrote is left out and COPY repeated."""
+    for _ in range(_ATTEMPTS):
+        try:
+            with platform(), transaction.atomic():
+                _copy(rows)
+        except UniqueViolation:  # Django does not translate the errors of COPY
+            rows = _without_written(run, rows)
+        else:
+            return
+    with platform(), transaction.atomic():
+        _copy(rows)
+
+
+def _copy(rows: list[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _without_written(run: AgentRun, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    with platform():
+        written = set(
+            AgentRunLog.objects.filter(
+                run_created_at=run.created_at, agent_run_id=run.pk, seq__range=(rows[0][3], rows[-1][3])
+            ).values_list("seq", flat=True)
+        )
+    return [row for row in rows if row[3] not in written]
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores no NUL, and UTF-8 knows no half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")
+
+
+def _shortened(value: Any, depth: int = 0) -> Any:
+    """Enough of a value to understand the event; whole files stay in the content."""
+    if isinstance(value, str):
+        return value if len(value) <= _METADATA_CHARACTERS else value[:_METADATA_CHARACTERS] + "…"
+    if isinstance(value, dict | list) and depth >= _METADATA_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {str(key): _shortened(item, depth + 1) for key, item in list(value.items())[:_METADATA_ITEMS]}
+    if isinstance(value, list):
+        return [_shortened(item, depth + 1) for item in value[:_METADATA_ITEMS]]
+    return value
