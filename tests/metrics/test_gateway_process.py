@@ -84,7 +84,9 @@ def test_a_gateway_killed_in_mid_stream_loses_no_ledger_row(
                 "POST", "http://gateway.local/v1/messages", json=body, headers={"authorization": "Bearer t"}
             ) as response,
         ):
-            assert b"message_start" in next(response.iter_raw())
+            # Kept until the end: an iterator that goes away hangs up.
+            chunks = response.iter_raw()
+            assert b"message_start" in next(chunks)
             eventually(noted)
             gateway.send_signal(signal.SIGKILL)
             gateway.wait(10)
