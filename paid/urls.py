@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from dashboard.views.webhooks import github_webhook
+
 urlpatterns = [
+    path("webhooks/github/<int:project_id>", github_webhook, name="github_webhook"),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),
 ]

@@ -54,6 +54,9 @@ class Issue(Changed):
         db_constraint=False,
         related_name="children",
     )
+    # The last time that somebody allowed put the trigger label on it: one such moment asks for one run.
+    requested_at = models.DateTimeField(null=True, blank=True)
+    requested_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     etag = models.CharField(max_length=200, blank=True, default="", db_default="")
     forge_updated_at = models.DateTimeField(null=True, blank=True)
 

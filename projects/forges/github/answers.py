@@ -3,10 +3,26 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-# GitHub sends null for an empty body, PostgreSQL refuses NUL in text.
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value).replace("\0", "\ufffd"))]
+
+def _storable(value: object) -> str:
+    """GitHub sends null for an empty text; PostgreSQL refuses NUL and half a surrogate pair."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _plausible(moment: datetime) -> datetime:
+    """At the edges of the calendar, sums with a moment overflow."""
+    if not 2000 <= moment.year <= 2200:
+        raise ValueError("a moment that cannot be")
+    return moment
+
+
+Text = Annotated[str, BeforeValidator(_storable)]
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Number = Annotated[int, Field(gt=0, le=2_147_483_647)]
+Id = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Lenient(BaseModel):
@@ -16,9 +32,8 @@ class Lenient(BaseModel):
 class User(Lenient):
     """A deleted account is null on GitHub; where we ask for a login it is then "ghost", as on its pages."""
 
-    login: str = "ghost"
-    id: int = 0
-    type: str = "User"
+    login: Text = "ghost"
+    id: Id = 0
 
 
 GHOST = User()
@@ -30,15 +45,15 @@ class Label(Lenient):
 
 
 class Issue(Lenient):
-    id: int
-    number: int = Field(gt=0)
+    id: Id
+    number: Number
     title: Text = ""
     body: Text = ""
     state: Literal["open", "closed"] = "open"
     user: Person = GHOST
     labels: list[Label | str] = []
     html_url: Text = ""
-    updated_at: datetime | None = None
+    updated_at: Moment | None = None
     pull_request: dict[str, object] | None = None
 
     @property
@@ -51,15 +66,15 @@ class IssueEvent(Lenient):
 
     event: Text = ""
     actor: Person = GHOST
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     label: Label | None = None
 
 
 class Comment(Lenient):
-    id: int
+    id: Id
     body: Text = ""
     user: Person = GHOST
-    created_at: datetime | None = None
+    created_at: Moment | None = None
 
 
 class Permissions(Lenient):
@@ -89,7 +104,7 @@ class Ref(Lenient):
 
 
 class PullRequest(Lenient):
-    number: int = Field(gt=0)
+    number: Number
     title: Text = ""
     body: Text = ""
     state: Literal["open", "closed"] = "open"
@@ -97,11 +112,11 @@ class PullRequest(Lenient):
     head: Ref = Ref()
     base: Ref = Ref()
     merged: bool | None = None  # absent in lists
-    merged_at: datetime | None = None
+    merged_at: Moment | None = None
     merged_by: Person = GHOST
     merge_commit_sha: str | None = None
-    closed_at: datetime | None = None
-    updated_at: datetime | None = None
+    closed_at: Moment | None = None
+    updated_at: Moment | None = None
 
     @property
     def is_merged(self) -> bool:

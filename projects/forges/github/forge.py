@@ -106,6 +106,21 @@ class GithubForge:
             raise NotFoundOnForge(f"#{number} is a pull request, not an issue.")
         return as_forge_issue(issue)
 
+    def refresh_issue(self, project: Project, number: int, etag: str) -> tuple[ForgeIssue | None, str]:
+        """The issue with its new ETag; None when it is as it was at `etag`. Raises NotFoundOnForge."""
+        with client_of(project) as client:
+            answer = client.get(f"{repository_path(project)}/issues/{number}", etag=etag)
+        if answer.is_unchanged:
+            return None, etag
+        return as_forge_issue(answer.read(answers.Issue)), answer.etag
+
+    def pull_requests_unchanged(self, project: Project, etag: str) -> tuple[bool, str]:
+        """Whether the repository's newest pull requests are as they were at `etag`, and the ETag of now."""
+        parameters = {"state": "all", "sort": "updated", "direction": "desc"}
+        with client_of(project) as client:
+            answer = client.get(f"{repository_path(project)}/pulls", etag=etag, per_page=50, **parameters)
+        return answer.is_unchanged, etag if answer.is_unchanged else answer.etag
+
     def list_issues(
         self, project: Project, *, label: str, since: datetime | None, etag: str = "", max_pages: int = 10
     ) -> IssueListing:

@@ -20,6 +20,11 @@ def description() -> dict[str, Any]:
 
 def webhook_examples() -> list[dict[str, Any]]:
     """329 of `{"event": name, "payload": …}`."""
+    return deepcopy(_webhook_examples())
+
+
+@cache
+def _webhook_examples() -> list[dict[str, Any]]:
     return _unpacked("webhooks.json.xz")  # type: ignore[no-any-return]
 
 
