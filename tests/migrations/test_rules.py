@@ -1,0 +1,215 @@
+"""What the database refuses, whoever asks."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+
+from accounts.models import Account, AuditEvent, Membership, Role
+from agent_runs.models import AgentRun, AgentRunLog, RunStatus
+from agent_runs.models.runs import NEXT_STATUSES
+from metrics.models import TokenUsage
+from paid.lib.tenancy import platform, tenant
+from projects.models import Issue, Project
+from prompts.models import ModelPrice, PromptVersion
+from tests.factories import account_with_owner
+from tests.factories.accounts import AccountFactory, AuditEventFactory, MembershipFactory, UserFactory
+from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory, finished_run
+from tests.factories.metrics import TokenUsageFactory
+from tests.factories.projects import IssueFactory, ProjectFactory
+from tests.factories.prompts import ModelPriceFactory, PromptVersionFactory, global_prompt, prompt_with_version
+
+
+def check_deferred() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", RunStatus)
+def test_the_database_and_python_agree_on_where_a_run_may_go(status):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT agent_run_next_statuses(%s)", [status])
+        assert cursor.fetchone()[0] == list(NEXT_STATUSES[status])
+
+
+@pytest.mark.django_db
+def test_a_run_that_has_ended_stays_ended():
+    run = finished_run(status=RunStatus.FAILED)
+    with pytest.raises(IntegrityError, match="cannot go from failed to running"), platform():
+        AgentRun.objects.filter(pk=run.pk).update(status=RunStatus.RUNNING, finished_at=None)
+    with platform():
+        assert AgentRun.objects.get(pk=run.pk).status == RunStatus.FAILED
+
+
+@pytest.mark.django_db
+def test_a_run_never_changes_its_time_or_account():
+    run = AgentRunFactory()
+    with pytest.raises(IntegrityError, match="are fixed"), platform():
+        AgentRun.objects.filter(pk=run.pk).update(created_at=run.created_at - timedelta(days=1))
+
+
+@pytest.mark.django_db
+def test_an_issue_has_one_live_run():
+    run = AgentRunFactory()
+    with pytest.raises(IntegrityError, match="agent_runs_one_live_per_issue"):
+        AgentRunFactory(project=run.project, issue=run.issue)
+
+
+@pytest.mark.django_db
+def test_the_last_owner_cannot_leave():
+    account, owner = account_with_owner()
+    MembershipFactory(account=account, role=Role.ADMIN)
+    with pytest.raises(IntegrityError, match="the last owner of account"), platform():
+        Membership.objects.filter(user=owner).delete()
+        check_deferred()
+    with platform():
+        assert Membership.objects.filter(user=owner, role=Role.OWNER).count() == 1
+
+
+@pytest.mark.django_db
+def test_an_owner_may_hand_over_in_one_transaction():
+    account, owner = account_with_owner()
+    heir = UserFactory()
+    with tenant(account.pk, owner.pk):
+        Membership.objects.filter(user=owner).update(role=Role.MEMBER)
+        Membership.objects.create(account=account, user=heir, role=Role.OWNER)
+        check_deferred()
+        assert Membership.objects.get(role=Role.OWNER).user_id == heir.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_owners_who_leave_at_once_one_stays():
+    account = AccountFactory()
+    owners = [MembershipFactory(account=account, role=Role.OWNER) for _ in range(2)]
+    both_deleted = threading.Barrier(2, timeout=10)
+    refused: list[str] = []
+
+    def leave(membership: Membership) -> None:
+        try:
+            with platform():
+                Membership.objects.filter(pk=membership.pk).delete()
+                both_deleted.wait()
+        except IntegrityError as error:
+            refused.append(str(error).split("\n")[0])
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=leave, args=[membership]) for membership in owners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert refused == [f"the last owner of account {account.pk} cannot leave"]
+    with platform():
+        assert Membership.objects.filter(account=account, role=Role.OWNER).count() == 1
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+@pytest.mark.parametrize(
+    ("factory", "statement"),
+    [
+        (PromptVersionFactory, "UPDATE prompt_versions SET template = 'other'"),
+        (PromptVersionFactory, "TRUNCATE prompt_versions CASCADE"),
+        (ModelPriceFactory, "UPDATE model_prices SET usd_per_million = 0"),
+        (TokenUsageFactory, "UPDATE token_usages SET cost_usd = 0"),
+        (TokenUsageFactory, "DELETE FROM token_usages"),
+        (TokenUsageFactory, "TRUNCATE token_usages"),
+        (AuditEventFactory, "UPDATE audit_events SET action = 'other'"),
+        (AuditEventFactory, "DELETE FROM audit_events"),
+    ],
+)
+def test_what_is_written_once_is_never_changed_even_by_the_owner(factory, statement):
+    row = factory()
+    with pytest.raises(DatabaseError, match="is refused: its rows are never changed"):
+        run_as_owner(statement)
+    with platform():
+        assert type(row).objects.filter(pk=row.pk).count() == 1
+
+
+def run_as_owner(statement: str) -> None:
+    with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [PromptVersion, ModelPrice, TokenUsage, AuditEvent])
+def test_the_platform_lacks_even_the_privilege_to_change_it(model):
+    with pytest.raises(DatabaseError, match="permission denied"), platform():
+        model.objects.update(account_id=0)
+
+
+@pytest.mark.django_db
+def test_a_row_cannot_point_into_another_tenant():
+    mine, theirs = ProjectFactory(), ProjectFactory()
+    with pytest.raises(IntegrityError, match="issues_project_fk"), tenant(mine.account_id):
+        Issue.objects.create(account_id=mine.account_id, project_id=theirs.pk, number=1, title="Mine?")
+        check_deferred()
+
+
+@pytest.mark.django_db
+def test_a_run_may_use_a_global_prompt_and_none_of_a_strangers():
+    project = ProjectFactory()
+    shared, strange = global_prompt(), prompt_with_version()
+    issues = [IssueFactory(project=project) for _ in range(2)]
+    AgentRunFactory(project=project, issue=issues[0], prompt_version=shared.current_version)
+    check_deferred()
+    with pytest.raises(IntegrityError, match="agent_runs_version_account"):
+        AgentRunFactory(project=project, issue=issues[1], prompt_version=strange.current_version)
+    with pytest.raises(IntegrityError, match="agent_runs_version_fk"), platform():
+        AgentRunFactory(
+            project=project,
+            issue=issues[1],
+            prompt_version=strange.current_version,
+            version_account_id=project.account_id,
+        )
+        check_deferred()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("factory", [AgentRunLogFactory, TokenUsageFactory])
+def test_a_row_of_the_log_or_the_ledger_matches_its_run(factory):
+    run = AgentRunFactory()
+    stranger = AccountFactory()
+    with pytest.raises(IntegrityError, match="do not match account and time of their run"):
+        factory(run=run, account_id=stranger.pk)
+    with pytest.raises(IntegrityError, match="do not match account and time of their run"):
+        factory(run=run, run_created_at=run.created_at + timedelta(microseconds=1))
+    with platform():
+        assert AgentRunLog.objects.count() + TokenUsage.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_the_platform_copies_logs_in_and_a_tenant_may_not():
+    run = AgentRunFactory()
+    copy_log(run, seqs=[1, 2])
+    with tenant(run.account_id):
+        assert list(AgentRunLog.objects.order_by("seq").values_list("content", flat=True)) == ["line 1", "line 2"]
+    with pytest.raises(DatabaseError, match="permission denied"), tenant(run.account_id), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("COPY agent_run_logs FROM STDIN")
+
+
+def copy_log(run: AgentRun, seqs: list[int]) -> None:
+    columns = "account_id, run_created_at, agent_run_id, seq, kind, content"
+    with platform(), connection.cursor() as cursor, cursor.copy(f"COPY agent_run_logs ({columns}) FROM STDIN") as copy:
+        for seq in seqs:
+            copy.write_row((run.account_id, run.created_at, run.pk, seq, "stdout", f"line {seq}"))
+
+
+@pytest.mark.django_db
+def test_a_changed_row_says_when():
+    project = ProjectFactory()
+    with tenant(project.account_id):
+        Project.objects.filter(pk=project.pk).update(name="Renamed")
+        assert Project.objects.get(pk=project.pk).updated_at > project.updated_at
+
+
+@pytest.mark.django_db
+def test_the_global_account_exists_and_no_other_may_take_its_slug():
+    with platform():
+        assert Account.objects.get(slug="global").pk == 0
+    with pytest.raises(IntegrityError, match="accounts_slug_unique"):
+        AccountFactory(slug="global")
