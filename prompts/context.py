@@ -38,6 +38,12 @@ class Untrusted(str):
         made.source = source
         return made
 
+    def alike(self, text: str) -> "Untrusted":
+        """What was made of this text, e.g. by a filter: untrusted too, and clean already."""
+        made = super().__new__(type(self), text)
+        made.source = self.source
+        return made
+
 
 @dataclass(frozen=True)
 class CommentContext:

@@ -25,8 +25,8 @@ MAX_DEPTH = 40
 MAX_LOOP_DEPTH = 2
 MAX_CONSTANT_CHARACTERS = 1_000
 MAX_STEPS = 200_000
-# Work on a long text costs more than looking at a name: a step is about a thousand characters or one node.
-STEPS_PER_TEXT = 60
+# A step is what looking at a name takes; work on the longest text of the context takes this many.
+STEPS_PER_TEXT = 200
 
 _EXPRESSION_HINT = "Only variables, filters, comparisons, and, or, not are possible here."
 _STATEMENT_HINT = "Only {% if %} and {% for %} are possible in a prompt."
@@ -71,7 +71,7 @@ def parse_template(source: str) -> nodes.Template:
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
-        raise TemplateRefused((Problem(error.lineno, f"{error.message}."),)) from error
+        raise TemplateRefused((Problem(error.lineno, f"{(error.message or '').rstrip('.')}."),)) from error
     except RecursionError as error:
         raise _refused("It is nested too deeply.") from error
     except ValueError as error:  # a number with thousands of digits
@@ -134,6 +134,15 @@ def _is_text(kind: Any) -> bool:
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     found = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean `{found[0]}`?" if found else f" There is {', '.join(f'`{entry}`' for entry in known)}."
+
+
+def _filters_before(node: nodes.Filter) -> set[str]:
+    """A filter may make a text longer, so each is used once in a row of them."""
+    names, before = set(), node.node
+    while isinstance(before, nodes.Filter):
+        names.add(before.name)
+        before = before.node
+    return names
 
 
 def _fits(entry: Filter, kind: Any) -> bool:
@@ -260,7 +269,8 @@ class _Check:
     def _comparison(self, node: nodes.Compare, scope: _Scope) -> Any:
         left = self.expression(node.expr, scope)
         for operand in node.ops:
-            self.steps += scope.times * STEPS_PER_TEXT
+            # A search goes through the text; two texts mostly differ at once.
+            self.steps += scope.times * (STEPS_PER_TEXT if operand.op in ("in", "notin") else 2)
             right: Any
             if isinstance(operand.expr, nodes.List | nodes.Tuple):
                 kinds = {self.expression(item, scope) for item in operand.expr.items}
@@ -306,6 +316,9 @@ class _Check:
         entry = FILTERS.get(node.name)
         if entry is None or node.node is None:
             self.problem(node.lineno, f"There is no filter `{node.name}`.{_nearest(node.name, FILTERS)}")
+            return None
+        if node.name in _filters_before(node):
+            self.problem(node.lineno, f"`{node.name}` stands twice in one row of filters.")
             return None
         kind = self.expression(node.node, scope)
         self.steps += scope.times * STEPS_PER_TEXT

@@ -27,7 +27,7 @@ class Filter:
 
 def _alike(value: str, result: str) -> str:
     """What is made of an untrusted text stays untrusted."""
-    return Untrusted(result, value.source, len(result)) if isinstance(value, Untrusted) else result
+    return value.alike(result) if isinstance(value, Untrusted) else result
 
 
 def _truncate(value: str, length: int) -> str:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from paid.lib.tenancy import platform, tenant
 from prompts.files import PromptFile, format_prompt_file, parse_prompt_file, seed_files
-from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptVersion, StyleGuide
+from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptVersion, StyleGuide, TokenClass
 from prompts.operations import PromptText, save_version
 from prompts.registry import BEGINNING, GENAI_PRICES, Registry, RegistryModel, RegistryPrice, read_registry
 from prompts.registry_sync import sync_registry
@@ -145,7 +145,7 @@ def registry_with(*prices: tuple[datetime, str]) -> Registry:
         abilities=(),
         agents=("claude_code",),
         is_scripted=False,
-        prices=tuple(RegistryPrice("input", 0, starts_at, Decimal(usd)) for starts_at, usd in prices),
+        prices=tuple(RegistryPrice(TokenClass.INPUT, 0, starts_at, Decimal(usd)) for starts_at, usd in prices),
         source=GENAI_PRICES,
     )
     return Registry((model,), {})
