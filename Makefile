@@ -26,7 +26,7 @@ doctor:
 
 test:
 	@bin/bootstrap dev
-	@exec $(PYTHON) -m pytest -q -n 2 $(ARGS)
+	@exec $(PYTHON) -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 check:
 	@bin/bootstrap dev

@@ -21,6 +21,7 @@ from typing import IO
 from agent_runs.sandbox.arguments import SandboxSpec, base_environment, bubblewrap_arguments
 from agent_runs.sandbox.binaries import bubblewrap_program
 from agent_runs.sandbox.errors import SandboxUnavailable
+from agent_runs.sandbox.process_limit import hold_processes
 from agent_runs.sandbox.seccomp import filter_program
 
 _GIBIBYTE = 1024**3
@@ -172,6 +173,7 @@ def start_sealed(
         descriptors.remove(info_write)
         init_pid = _read_init_pid(info_read, process)
         _limit(init_pid)
+        hold_processes(init_pid)
         os.write(block_write, b"\0")
         _wait_until_released(block_read, process)
         return SealedProcess(process, init_pid)

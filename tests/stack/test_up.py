@@ -1,0 +1,187 @@
+"""`manage.py up` from outside: what the terminal, the file system, the ports and the process list show."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import pytest
+
+from paid.stack import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+# One stack for the whole module: it is the same worker of pytest-xdist that runs all of it.
+pytestmark = pytest.mark.xdist_group("stack")
+
+OURS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "DJANGO_SETTINGS_MODULE")
+
+
+def environment(state: Path, port: int) -> dict[str, str]:
+    """The caller's environment without the servers of the test session."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS and "PYTEST" not in name}
+    return {**kept, "PAID_STATE_DIR": str(state), "PORT": str(port)}
+
+
+def processes_of(state: Path) -> list[str]:
+    """Command lines of living processes that know the state directory, from their environment or arguments."""
+    found = []
+    for directory in Path("/proc").iterdir():
+        try:
+            if not directory.name.isdigit() or directory.name == str(os.getpid()):
+                continue
+            arguments = (directory / "cmdline").read_bytes()
+            if str(state).encode() in arguments + (directory / "environ").read_bytes():
+                found.append(arguments.replace(b"\0", b" ").decode())
+        except OSError:  # it ended while we looked, or belongs to somebody else
+            continue
+    return found
+
+
+class Up:
+    """A running `manage.py up`, and what it printed."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self.state, self.port = state, port
+        self.process = start(state, port)
+        self._lines: Queue[str | None] = Queue()
+        self.printed: list[str] = []
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, text: str, timeout_seconds: float = 120) -> str:
+        while True:
+            line = self._lines.get(timeout=timeout_seconds)
+            assert line is not None, f"it ended before {text!r}:\n{''.join(self.printed)}"
+            self.printed.append(line)
+            if text in line:
+                return line
+
+    def health(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as answer:
+            return int(answer.status)
+
+
+def start(state: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=environment(state, port),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    state = tmp_path_factory.mktemp("stack") / "state"
+    state.mkdir()
+    running = Up(state, embedded.free_port())
+    try:
+        running.wait_for("Paid is up")
+        running.wait_for("Stop ")
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGINT)
+            running.process.wait(60)
+
+
+def test_it_prints_address_and_login_when_everything_answers(up: Up):
+    printed = "".join(up.printed)
+    assert f"Open    http://127.0.0.1:{up.port}" in printed
+    assert "Login   admin@paid.local" in printed
+    assert up.health() == 200
+
+
+def test_its_secrets_are_readable_by_their_owner_only(up: Up):
+    assert stat.S_IMODE((up.state / "stack.env").stat().st_mode) == 0o600
+
+
+def test_no_password_shows_in_the_process_list(up: Up):
+    values = dict(line.split("=", 1) for line in (up.state / "stack.env").read_text().splitlines()[1:])
+    secrets = [value for name, value in values.items() if "PASSWORD" in name or name == "SECRET_KEY"]
+    shown = "\n".join(processes_of(up.state))
+    assert len(secrets) == 6
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+def test_its_servers_listen_on_loopback_only(up: Up):
+    listening = subprocess.run(["ss", "-Htlnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    values = dict(line.split("=", 1) for line in (up.state / "stack.env").read_text().splitlines()[1:])
+    ports = {value for name, value in values.items() if name.endswith("_PORT")} | {str(up.port)}
+    addresses = {line.split()[3] for line in listening if line.split()[3].rsplit(":", 1)[1] in ports}
+    assert addresses == {f"127.0.0.1:{port}" for port in ports}
+
+
+def test_a_second_one_says_that_one_is_running(up: Up):
+    second = start(up.state, embedded.free_port())
+    output, _ = second.communicate(timeout=60)
+    assert f"Paid is already running here (process {up.process.pid})" in output
+    assert second.returncode == 3
+    assert up.health() == 200
+
+
+def test_a_busy_port_is_named_and_nothing_is_started(tmp_path: Path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = start(tmp_path, port)
+        output, _ = refused.communicate(timeout=60)
+    assert f"Port {port} is taken by another program" in output
+    assert refused.returncode == 4
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "stack.env").exists()
+
+
+def test_a_process_that_dies_is_started_again_and_the_log_says_so(up: Up):
+    (line,) = [entry for entry in processes_with_pid(up.state) if "manage.py scripted_model" in entry[1]]
+    os.kill(line[0], signal.SIGKILL)
+    assert "model was ended by SIGKILL; it is started again in 0.5 s" in up.wait_for("model was ended")
+    assert "was ended by SIGKILL" in (up.state / "log" / "paid.log").read_text()
+
+
+def processes_with_pid(state: Path) -> list[tuple[int, str]]:
+    found = []
+    for directory in Path("/proc").iterdir():
+        try:
+            if directory.name.isdigit() and str(state).encode() in (directory / "environ").read_bytes():
+                found.append((int(directory.name), (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
+        except OSError:
+            continue
+    return found
+
+
+def test_ctrl_c_leaves_nothing_running_and_the_next_start_keeps_its_secrets(up: Up):
+    before = (up.state / "stack.env").read_text()
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert processes_of(up.state) == []
+    assert not (up.state / "gateway.sock").exists()
+
+    # Its lock file is still there, and so may be the pid of somebody who is long gone.
+    (up.state / "up.lock").write_text("1\n")
+    again = Up(up.state, up.port)
+    try:
+        again.wait_for("Paid is up")
+        again.wait_for("Stop ")
+        secrets = [line for line in before.splitlines() if "PASSWORD=" in line or "KEY" in line]
+        assert set(secrets) <= set((up.state / "stack.env").read_text().splitlines())
+    finally:
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(60) == 0
+    assert processes_of(up.state) == []
