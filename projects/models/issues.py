@@ -27,6 +27,21 @@ class WorkState(models.TextChoices):
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
 
+    @property
+    def colour(self) -> str:
+        """Tabler's colour name."""
+        return _COLOURS[self]
+
+
+_COLOURS = {
+    WorkState.NEW: "secondary",
+    WorkState.QUEUED: "secondary",
+    WorkState.IN_PROGRESS: "blue",
+    WorkState.IN_REVIEW: "purple",
+    WorkState.DONE: "green",
+    WorkState.FAILED: "red",
+}
+
 
 class Issue(Changed):
     """A cached copy of the forge's issue."""

@@ -17,6 +17,14 @@ class PullRequestState(models.TextChoices):
     MERGED = "merged", "Merged"
     CLOSED = "closed", "Closed"
 
+    @property
+    def colour(self) -> str:
+        """Tabler's colour name."""
+        return _COLOURS[self]
+
+
+_COLOURS = {PullRequestState.OPEN: "green", PullRequestState.MERGED: "purple", PullRequestState.CLOSED: "red"}
+
 
 class ReviewState(models.TextChoices):
     NONE = "", "Not reviewed"

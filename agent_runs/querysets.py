@@ -1,0 +1,117 @@
+"""Reads of runs: filtered lists in pages, and the pages of a log."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.db.models import Q, QuerySet
+
+from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """What a list of runs is narrowed to; an empty field narrows nothing. `status` may also be `live`."""
+
+    status: str = ""
+    project_id: int | None = None
+    agent: str = ""
+    language_model_id: int | None = None
+    prompt_version_id: int | None = None
+    since: date | None = None
+    until: date | None = None
+    text: str = ""
+
+    def condition(self) -> Q:
+        exact = {
+            "project_id": self.project_id,
+            "agent": self.agent,
+            "language_model_id": self.language_model_id,
+            "prompt_version_id": self.prompt_version_id,
+        }
+        condition = Q(**{name: value for name, value in exact.items() if value})
+        if self.status:
+            condition &= Q(status__in=LIVE_STATUSES) if self.status == "live" else Q(status=self.status)
+        if self.since:
+            condition &= Q(created_at__date__gte=self.since)
+        if self.until:
+            condition &= Q(created_at__date__lte=self.until)
+        if self.text:
+            condition &= _mentions(self.text)
+        return condition
+
+
+def _mentions(text: str) -> Q:
+    condition = Q(issue__title__icontains=text) | Q(branch__icontains=text) | Q(error__icontains=text)
+    digits = text.removeprefix("#")
+    # A bigint holds 18 digits whatever they are.
+    if digits.isdigit() and len(digits) <= 18:
+        condition |= Q(pk=int(digits)) | Q(issue__number=int(digits))
+    return condition
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a page of runs starts: the last row of the page before. `str()` and `parse` are the form in URLs."""
+
+    created_at: datetime
+    run_id: int
+
+    def __str__(self) -> str:
+        return f"{self.created_at.isoformat()}~{self.run_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position | None":
+        moment, _, run_id = text.partition("~")
+        try:
+            position = cls(datetime.fromisoformat(moment), int(run_id))
+        except ValueError:
+            return None
+        # A time without zone would be compared in the server's zone.
+        return position if position.created_at.tzinfo and 0 < position.run_id < 2**63 else None
+
+
+@dataclass(frozen=True)
+class RunPage:
+    runs: list[AgentRun]
+    next_position: Position | None
+
+
+def with_names(runs: QuerySet[AgentRun]) -> QuerySet[AgentRun]:
+    """With what every list of runs shows of other tables, without their long texts."""
+    return runs.select_related("project", "issue", "language_model", "pull_request").defer(
+        "prompt_text", "system_prompt_text", "issue__body", "pull_request__body"
+    )
+
+
+def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
+    """Newest first; the index agent_runs_newest serves both the order and the start of a page."""
+    runs = with_names(AgentRun.objects.filter(run_filter.condition(), account_id=account_id))
+    if after is not None:
+        runs = runs.filter(
+            Q(created_at__lt=after.created_at) | Q(created_at=after.created_at, id__lt=after.run_id),
+            # The planner uses the index for this simple bound; the exact one above only trims its edge.
+            created_at__lte=after.created_at,
+        )
+    rows = list(runs.order_by("-created_at", "-id")[: size + 1])
+    last = rows[size - 1] if len(rows) > size else None
+    return RunPage(rows[:size], Position(last.created_at, last.pk) if last else None)
+
+
+def live_runs(account_id: int) -> QuerySet[AgentRun]:
+    """The index agent_runs_live serves it."""
+    runs = AgentRun.objects.filter(account_id=account_id, status__in=LIVE_STATUSES)
+    return with_names(runs).order_by("-created_at", "-id")
+
+
+def recent_failures(account_id: int, *, days: int, limit: int) -> list[AgentRun]:
+    since = datetime.now().astimezone() - timedelta(days=days)
+    runs = AgentRun.objects.filter(account_id=account_id, status="failed", created_at__gte=since)
+    return list(with_names(runs).order_by("-created_at", "-id")[:limit])
+
+
+def log_rows(run: AgentRun, *, after: int = 0) -> QuerySet[AgentRunLog]:
+    """The run's log in order from behind `after`; the run's start lets it read one partition only."""
+    rows = AgentRunLog.objects.filter(
+        account_id=run.account_id, run_created_at=run.created_at, agent_run_id=run.pk, seq__gt=after
+    )
+    return rows.order_by("seq")

@@ -1,0 +1,93 @@
+"""What the overview page answers, read from the daily sums and the runs' covering index."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+
+from agent_runs.models import AgentRun, RunStatus
+from metrics.models import BudgetPeriod, CostBudget
+from metrics.querysets import NOTHING, spend_by_day
+from projects.models import PullRequest, PullRequestState
+
+
+@dataclass(frozen=True)
+class Day:
+    day: date
+    completed: int
+    failed: int
+    other: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Figures of the last `days` days (UTC), today included; shares are None while nothing has ended."""
+
+    spent_today_usd: Decimal
+    daily_limit_usd: Decimal | None
+    spent_usd: Decimal
+    ended: int
+    completed: int
+    merged: int
+    unpriced_calls: int
+    days: list[Day]
+
+    @property
+    def success_rate(self) -> float | None:
+        return self.completed / self.ended if self.ended else None
+
+    @property
+    def cost_per_merged_usd(self) -> Decimal | None:
+        return self.spent_usd / self.merged if self.merged else None
+
+    @property
+    def budget_share(self) -> Decimal | None:
+        return self.spent_today_usd / self.daily_limit_usd if self.daily_limit_usd else None
+
+
+def read_overview(account_id: int, *, days: int = 30) -> Overview:
+    first = datetime.now(UTC).date() - timedelta(days=days - 1)
+    runs = _runs_by_day(account_id, first)
+    spent = spend_by_day(account_id, days)
+    chart = [Day(entry.day, *runs.get(entry.day, (0, 0, 0)), entry.cost_usd) for entry in spent]
+    completed = sum(day.completed for day in chart)
+    limit = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY).first()
+    return Overview(
+        spent_today_usd=spent[-1].cost_usd,
+        daily_limit_usd=limit.limit_usd if limit else None,
+        spent_usd=sum((entry.cost_usd for entry in spent), NOTHING),
+        ended=completed + sum(day.failed for day in chart),
+        completed=completed,
+        merged=PullRequest.objects.filter(
+            account_id=account_id, state=PullRequestState.MERGED, merged_at__gte=_midnight(first)
+        ).count(),
+        unpriced_calls=sum(entry.unpriced_calls for entry in spent),
+        days=chart,
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _runs_by_day(account_id: int, first: date) -> dict[date, tuple[int, int, int]]:
+    rows = (
+        AgentRun.objects.filter(account_id=account_id, created_at__gte=_midnight(first))
+        .annotate(day=TruncDate("created_at", tzinfo=UTC))
+        .values_list("day", "status")
+        .annotate(count=Count("*"))
+    )
+    found: dict[date, tuple[int, int, int]] = {}
+    for day, status, count in rows:
+        completed, failed, other = found.get(day, (0, 0, 0))
+        if status == RunStatus.COMPLETED:
+            completed += count
+        elif status == RunStatus.FAILED:
+            failed += count
+        else:
+            other += count
+        found[day] = (completed, failed, other)
+    return found
