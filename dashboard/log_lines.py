@@ -1,0 +1,63 @@
+"""One row of a run's log as the page shows it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+
+from agent_runs.logs import PARTS_PER_LINE
+from agent_runs.models import AgentRunLog, LogKind
+from dashboard.terminal_colours import to_html
+
+# A single row may hold a whole file that the agent read: the page shows its beginning, the download all of it.
+SHOWN_CHARACTERS = 20_000
+ICONS = {
+    "message": "message-circle",
+    "tool_use": "terminal-2",
+    "tool_result": "chevron-right",
+    "result": "circle-check",
+    "usage": "coin",
+    "system": "info-circle",
+    "stderr": "alert-triangle",
+}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """`seq` is the row's number in the database, `number` that of the line as people count."""
+
+    seq: int
+    number: int
+    kind: str
+    at: datetime
+    html: SafeString
+    icon: str
+    is_cut: bool
+
+
+def lines(rows: Iterable[AgentRunLog]) -> list[LogLine]:
+    return [_line(row) for row in rows]
+
+
+def _line(row: AgentRunLog) -> LogLine:
+    kind = _kind(row)
+    return LogLine(
+        seq=row.seq,
+        number=row.seq // PARTS_PER_LINE or row.seq,
+        kind=kind.replace("_", "-"),
+        at=row.created_at,
+        html=to_html(row.content[:SHOWN_CHARACTERS]),
+        icon=ICONS.get(kind, "chevron-right"),
+        is_cut=len(row.content) > SHOWN_CHARACTERS,
+    )
+
+
+def _kind(row: AgentRunLog) -> str:
+    """The agent's own kind of event where an adapter understood it, else the stream it came from."""
+    event = row.metadata.get("event", "") if isinstance(row.metadata, dict) else ""
+    if event in ICONS:
+        return str(event)
+    return {LogKind.STDERR: "stderr", LogKind.SYSTEM: "system", LogKind.METRIC: "usage"}.get(
+        LogKind(row.kind), "stdout"
+    )

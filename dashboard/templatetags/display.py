@@ -1,0 +1,169 @@
+"""How values are shown: exact in the title, easy to read in the text."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import Account, User
+from agent_runs.models import AgentRun, RunStatus, RunStep
+from projects.models import Issue, PullRequest, PullRequestState, WorkState
+
+register = template.Library()
+
+SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
+# The navigation entry of a page is the first word of its URL name; these belong to another entry.
+SECTIONS = {"project": "projects", "issue": "projects", "pull": "projects", "run": "runs", "prompt": "prompts"}
+
+
+@register.simple_tag
+def icon(name: str, extra_class: str = "") -> SafeString:
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', extra_class, static(SPRITE), name
+    )
+
+
+@register.filter
+def section(url_name: str | None) -> str:
+    first = (url_name or "").split("_")[0]
+    return SECTIONS.get(first, first)
+
+
+@register.simple_tag
+def run_status(run: AgentRun) -> SafeString:
+    status = RunStatus(run.status)
+    return badge(status.label, status.colour, is_live=status.is_live)
+
+
+@register.simple_tag
+def work_state(issue: Issue) -> SafeString:
+    state = WorkState(issue.work_state)
+    return badge(state.label, state.colour, is_live=state is WorkState.IN_PROGRESS)
+
+
+@register.simple_tag
+def pull_request_state(pull_request: PullRequest) -> SafeString:
+    state = PullRequestState(pull_request.state)
+    return badge(state.label, state.colour)
+
+
+def badge(label: str, colour: str, *, is_live: bool = False) -> SafeString:
+    """A status in Tabler's colour `colour`, which the TextChoices class carries; a live one breathes."""
+    return format_html(
+        '<span class="status status-{}"><span class="status-dot {}"></span>{}</span>',
+        colour,
+        "status-dot-animated" if is_live else "",
+        label,
+    )
+
+
+@register.filter
+def is_live(run: AgentRun) -> bool:
+    return RunStatus(run.status).is_live
+
+
+@register.filter
+def elapsed(timed: AgentRun | RunStep) -> timedelta | None:
+    """From start to end; None while either is missing."""
+    return timed.finished_at - timed.started_at if timed.started_at and timed.finished_at else None
+
+
+@register.filter
+def unlocalized(value: Decimal) -> str:
+    """A number for an attribute: plain digits, whatever the language."""
+    return f"{value:f}"
+
+
+@register.filter
+def accounts_of(user: User) -> list[Account]:
+    return list(Account.objects.filter(memberships__user=user).order_by("name"))
+
+
+@register.filter
+def usd(value: Decimal | None) -> SafeString:
+    """Dollars with the digits that matter; the exact amount is in the title."""
+    if value is None:
+        return format_html('<span class="text-secondary" title="Not known yet">–</span>')
+    return format_html('<span class="number" title="{} USD">${}</span>', exact(value), short_usd(value))
+
+
+def short_usd(value: Decimal) -> str:
+    size = abs(value)
+    if size == 0:
+        return "0.00"
+    if size < Decimal("0.01"):
+        return f"{value:.5f}" if size >= Decimal("0.00001") else f"{value:.8f}"
+    return f"{value:,.3f}" if size < 1 else f"{value:,.2f}"
+
+
+def exact(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def tokens(value: int | None) -> SafeString:
+    if value is None:
+        return format_html('<span class="text-secondary">–</span>')
+    return format_html('<span class="number" title="{} tokens">{}</span>', f"{value:,}", short_count(value))
+
+
+def short_count(value: int) -> str:
+    if value < 1_000:
+        return str(value)
+    if value < 1_000_000:
+        return f"{value / 1_000:.1f}k".replace(".0k", "k")
+    return f"{value / 1_000_000:.2f}M"
+
+
+@register.filter
+def ago(value: datetime | None) -> SafeString:
+    """A relative time that the browser keeps fresh; the absolute one is in the title."""
+    if value is None:
+        return format_html('<span class="text-secondary">–</span>')
+    return format_html(
+        '<time datetime="{}" title="{} UTC" data-ago>{}</time>',
+        value.isoformat(),
+        f"{value:%d %b %Y %H:%M:%S}",
+        relative(timezone.now() - value),
+    )
+
+
+def relative(passed: timedelta) -> str:
+    seconds = int(passed.total_seconds())
+    if seconds < 10:
+        return "just now"
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return "just now"
+
+
+@register.filter
+def duration(value: timedelta | float | int | None) -> str:
+    if value is None:
+        return "–"
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def percent(value: float | Decimal | None) -> str:
+    return "–" if value is None else f"{value * 100:.0f} %"
+
+
+@register.filter
+def initials(value: str) -> str:
+    words: Iterable[str] = value.replace(".", " ").replace("@", " ").split()
+    return "".join(word[0] for word in list(words)[:2]).upper()

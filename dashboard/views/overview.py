@@ -1,0 +1,30 @@
+"""The first page: what runs, what it cost, was it worth it."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from accounts.models import Role
+from agent_runs.models import AgentRun
+from agent_runs.querysets import live_runs, recent_failures, with_names
+from dashboard.views.access import AccountRequest, account_page, may, may_work
+from metrics.overview import read_overview
+
+RECENT_RUNS = 8
+
+
+@account_page()
+def overview(request: AccountRequest) -> HttpResponse:
+    account_id = request.account.pk
+    recent = with_names(AgentRun.objects.filter(account_id=account_id)).order_by("-created_at", "-id")[:RECENT_RUNS]
+    context = {
+        "figures": read_overview(account_id),
+        "live": list(live_runs(account_id)[:50]),
+        "recent": list(recent),
+        "failures": recent_failures(account_id, days=30, limit=5),
+        "may_start": may_work(request.membership),
+        "may_connect": may(request, Role.ADMIN),
+    }
+    if not context["recent"]:
+        return render(request, "dashboard/overview/first_run.html", context)
+    template = "dashboard/overview/figures.html" if request.htmx else "dashboard/overview/page.html"
+    return render(request, template, context)

@@ -1,0 +1,71 @@
+"""Runs: the list with its filters in the URL, and one run with everything known about it."""
+
+from dataclasses import dataclass
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep
+from agent_runs.querysets import Position, run_page
+from dashboard import diffs
+from dashboard.forms.runs import RunFilterForm
+from dashboard.views.access import AccountRequest, account_page, get_run, may_work
+from dashboard.views.run_log import first_rows
+from metrics.models import BudgetReservation, TokenUsage
+
+PAGE_SIZE = 50
+
+
+@account_page()
+def runs(request: AccountRequest) -> HttpResponse:
+    form = RunFilterForm(request.account, request.GET)
+    page = run_page(
+        request.account.pk,
+        form.run_filter(),
+        after=Position.parse(request.GET.get("after", "")),
+        size=PAGE_SIZE,
+    )
+    context = {"form": form, "page": page, "is_filtered": form.is_filtered}
+    # A boosted or restored page asks for the whole of it.
+    is_fragment = request.htmx and not request.htmx.history_restore_request
+    return render(request, "dashboard/runs/rows.html" if is_fragment else "dashboard/runs/list.html", context)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the page shows beside the run's own row."""
+
+    steps: list[RunStep]
+    selection: ModelSelection | None
+    diff: RunDiff | None
+    files: list[diffs.DiffFile]
+    usages: list[TokenUsage]
+    reservation: BudgetReservation | None
+    retries: list[AgentRun]
+
+
+def read_facts(run: AgentRun) -> RunFacts:
+    diff = RunDiff.objects.filter(agent_run=run).first()
+    usages = TokenUsage.objects.filter(run_created_at=run.created_at, agent_run_id=run.pk)
+    return RunFacts(
+        steps=list(RunStep.objects.filter(agent_run=run).order_by("started_at", "id")),
+        selection=ModelSelection.objects.filter(agent_run=run).select_related("language_model").first(),
+        diff=diff,
+        files=diffs.parse(diff.patch) if diff else [],
+        usages=list(usages.order_by("created_at")[:200]),
+        reservation=BudgetReservation.objects.filter(agent_run=run).first(),
+        retries=list(AgentRun.objects.filter(retry_of=run).order_by("id")),
+    )
+
+
+@account_page()
+def run(request: AccountRequest, run_id: int) -> HttpResponse:
+    agent_run = get_run(request, run_id)
+    context = {
+        "run": agent_run,
+        "facts": read_facts(agent_run),
+        "log": first_rows(agent_run),
+        "is_live": agent_run.status in LIVE_STATUSES,
+        "may_start": may_work(request.membership),
+    }
+    return render(request, "dashboard/runs/run.html", context)

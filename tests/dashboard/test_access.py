@@ -1,0 +1,64 @@
+"""Alice owns, Bob is a member, Charlie sees nothing."""
+
+from http import HTTPStatus
+
+from django.test import Client
+
+from tests.dashboard.addresses import tenant_addresses
+from tests.dashboard.world import World
+
+METHODS = ("get", "post", "head", "put", "delete")
+
+
+def test_an_outsider_gets_404_at_every_address_by_every_method(world: World, charlie: Client):
+    addresses = tenant_addresses(world)
+    answers = {
+        (name, method): getattr(charlie, method)(address).status_code
+        for name, address in addresses.items()
+        for method in METHODS
+    }
+
+    assert len(addresses) >= 20
+    assert {key: status for key, status in answers.items() if status != HTTPStatus.NOT_FOUND} == {}
+
+
+def test_another_tenants_rows_are_404_at_ones_own_addresses(world: World, charlie: Client):
+    addresses = tenant_addresses(world)
+    with_rows = {
+        name: address for name, address in addresses.items() if any(part.isdigit() for part in address.split("/"))
+    }
+    answers = {
+        name: charlie.get(address.replace("/a/northwind/", "/a/elsewhere/")).status_code
+        for name, address in with_rows.items()
+    }
+
+    allowed = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+    assert len(with_rows) >= 10
+    assert {name: status for name, status in answers.items() if status not in allowed} == {}
+
+
+def test_a_stranger_is_sent_to_the_sign_in_from_every_address(world: World, client: Client):
+    for address in tenant_addresses(world).values():
+        answer = client.get(address)
+
+        assert answer.status_code == HTTPStatus.FOUND
+        assert answer["Location"] == f"/sign-in/?next={address}"
+
+
+def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
+    addresses = tenant_addresses(world)
+    pages = {name: bob.get(address).status_code for name, address in addresses.items() if name != "run_log_stream"}
+
+    read = {name for name, status in pages.items() if status == HTTPStatus.OK}
+    assert {
+        "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
+        "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
+        "settings_members", "settings_github", "settings_keys",
+    } <= read  # fmt: skip
+    assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
+
+
+def test_a_member_may_not_touch_the_accounts_secrets(world: World, bob: Client):
+    addresses = tenant_addresses(world)
+    for name in ("settings_github_add", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke"):
+        assert bob.post(addresses[name]).status_code == HTTPStatus.FORBIDDEN
