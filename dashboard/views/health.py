@@ -20,6 +20,16 @@ QUEUES = ("control", "agents")
 
 async def healthz(request: HttpRequest) -> JsonResponse:
     """200 when every part answers, otherwise 503; names the parts, and never says why to a stranger."""
+    checks = await state_of_parts()
+    is_healthy = all(state == "ok" for state in checks.values())
+    answer = JsonResponse({"status": "ok" if is_healthy else "failing", "checks": checks})
+    answer.status_code = 200 if is_healthy else 503
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+async def state_of_parts() -> dict[str, str]:
+    """`ok` or `failing` for each part, asked for side by side."""
     parts: dict[str, Callable[[], Awaitable[bool]]] = {
         "database": sync_to_async(_database_answers),
         "redis": _redis_answers,
@@ -27,12 +37,7 @@ async def healthz(request: HttpRequest) -> JsonResponse:
         "gateway": _gateway_listens,
     }
     states = await asyncio.gather(*(_state(part) for part in parts.values()))
-    checks = dict(zip(parts, states, strict=True))
-    is_healthy = all(state == "ok" for state in states)
-    answer = JsonResponse({"status": "ok" if is_healthy else "failing", "checks": checks})
-    answer.status_code = 200 if is_healthy else 503
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return dict(zip(parts, states, strict=True))
 
 
 async def _state(part: Callable[[], Awaitable[bool]]) -> str:

@@ -2,18 +2,21 @@
 
 import json
 import os
+import signal
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, NoReturn
 
 from django.conf import settings
 
 from agent_runs.supervisor import stop_all
 from paid.stack import embedded, prepare, programs
-from paid.stack.environment import Embedded, StackEnvironment
+from paid.stack.environment import Embedded, StackEnvironment, restarted_environment
 from paid.stack.supervisor import Program, Supervisor
 
 HEALTH_SECONDS = 90.0
@@ -82,22 +85,18 @@ class Stack:
         for program in wanted:
             self.supervisor.start(program)
 
-    def wait_until_healthy(self, url: str) -> None:
-        """Until `/healthz` answers 200; StackError says which part is missing."""
+    def wait_until(self, is_healthy: Callable[[], str]) -> None:
+        """Until `is_healthy` names nothing that is missing any more; StackError says what still is."""
         deadline = time.monotonic() + HEALTH_SECONDS
-        missing = "the web process does not answer"
-        while time.monotonic() < deadline:
-            self.supervisor.poll(0.1)
-            self.check_servers()
-            try:
-                with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:  # noqa: S310 - our own address
-                    if answer.status == 200:
-                        return
-            except urllib.error.HTTPError as error:
-                missing = _what_is_missing(error)
-            except OSError:
-                continue
-        raise StackError(f"Not everything came up in {HEALTH_SECONDS:.0f} s: {missing}. See .paid/log/paid.log.")
+        while missing := is_healthy():
+            if time.monotonic() > deadline:
+                log = self._state / "log" / "paid.log"
+                raise StackError(f"Not everything came up in {HEALTH_SECONDS:.0f} s: {missing}. See {log}.")
+            self.poll(0.1)
+
+    def poll(self, timeout_seconds: float) -> None:
+        self.supervisor.poll(timeout_seconds)
+        self.check_servers()
 
     def check_servers(self) -> None:
         """A database that dies takes everything with it: better to stop and say so than to limp on."""
@@ -127,7 +126,18 @@ class Stack:
         self._servers.append(server)
 
 
-def _what_is_missing(error: urllib.error.HTTPError) -> str:
+def missing_over_http(url: str) -> str:
+    """What `/healthz` at `url` says is missing; empty when everything answers."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:  # noqa: S310 - our own address
+            return "" if answer.status == 200 else f"/healthz answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        return _failing_parts(error)
+    except OSError:
+        return "the web process does not answer"
+
+
+def _failing_parts(error: urllib.error.HTTPError) -> str:
     try:
         checks = json.loads(error.read())["checks"]
     except (ValueError, KeyError, TypeError):
@@ -135,8 +145,41 @@ def _what_is_missing(error: urllib.error.HTTPError) -> str:
     return ", ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok")
 
 
-def restart_with_new_settings(environment: dict[str, str]) -> None:
-    """Replace this process by itself: its settings were read before stack.env said what it says now."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - our own argv
+def claim() -> tuple[StackEnvironment, Embedded]:
+    """Settle addresses and secrets, and which servers are ours to start; the caller holds the lock.
+
+    When something has to change, this process is replaced by itself: its settings were read before stack.env
+    said what it says now.
+    """
+    environment = StackEnvironment.read(settings.STATE_DIR)
+    former = dict(environment.values)
+    wanted = environment.embedded()
+    if environment.complete():
+        environment.write()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        argv = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, argv, restarted_environment(former))  # noqa: S606 - our own argv
+    return environment, wanted
+
+
+class StopRequestedError(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+def stop_on_signals() -> None:
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise StopRequestedError
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def kill_on_signals(stack: Stack) -> None:
+    """While it is being stopped, a second Ctrl-C ends the waiting."""
+
+    def kill(_number: int, _frame: FrameType | None) -> None:
+        stack.kill()
+
+    signal.signal(signal.SIGINT, kill)
+    signal.signal(signal.SIGTERM, kill)

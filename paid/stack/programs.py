@@ -43,3 +43,13 @@ def celery(state_directory: Path) -> Program:
     # It warns of root even where no message can carry code (JSON only); the sandbox is what root must not miss.
     python = (sys.executable, "-u", "-W", "ignore:You're running the worker with superuser")
     return Program("celery", (*python, "-m", "celery", "--quiet", "-A", "paid", "worker", *options), STOP_WORKERS)
+
+
+def engine() -> tuple[Program, ...]:
+    """What carries a run from its outbox row to its pull request."""
+    return (temporal_worker("control"), temporal_worker("agents"), gateway(), scripted_model())
+
+
+def everything(port: int, state_directory: Path) -> tuple[Program, ...]:
+    # The slowest to start first.
+    return (web(port), *engine(), celery(state_directory))

@@ -1,26 +1,26 @@
 """`manage.py up`: everything on this machine, under one log, until Ctrl-C."""
 
-import signal
 import sys
 import time
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from paid.stack import embedded, programs
 from paid.stack.embedded import ServerError
-from paid.stack.environment import StackEnvironment, restarted_environment
-from paid.stack.launch import Stack, StackError, restart_with_new_settings
+from paid.stack.launch import (
+    Stack,
+    StackError,
+    StopRequestedError,
+    claim,
+    kill_on_signals,
+    missing_over_http,
+    stop_on_signals,
+)
 from paid.stack.lock import AlreadyRunningError, StackLock
-from paid.stack.supervisor import Program
 
 EXIT_FAILED, EXIT_ALREADY_RUNNING, EXIT_PORT_BUSY = 1, 3, 4
-
-
-class StopRequestedError(Exception):
-    """Ctrl-C or SIGTERM."""
 
 
 class Command(BaseCommand):
@@ -47,30 +47,24 @@ class Command(BaseCommand):
                 f"Port {settings.PORT} is taken by another program. Stop it, or choose another: PORT=8080 make up",
                 returncode=EXIT_PORT_BUSY,
             )
-        environment = StackEnvironment.read(settings.STATE_DIR)
-        former = dict(environment.values)
-        wanted = environment.embedded()
-        if environment.complete():
-            environment.write()
-            restart_with_new_settings(restarted_environment(former))
+        environment, wanted = claim()
         stack = Stack(settings.BASE_DIR, settings.STATE_DIR, environment, sys.stdout)
-        self._stop_on_signals()
+        stop_on_signals()
         try:
             stack.start_servers(wanted)
             email, password = stack.prepare_database()
             stack.wait_for_servers()
-            stack.start_programs(_programs())
-            stack.wait_until_healthy(f"http://127.0.0.1:{settings.PORT}")
+            stack.start_programs(programs.everything(settings.PORT, settings.STATE_DIR))
+            stack.wait_until(lambda: missing_over_http(f"http://127.0.0.1:{settings.PORT}"))
             self._greet(stack, email, password, time.monotonic() - began)
             while True:
-                stack.supervisor.poll(0.5)
-                stack.check_servers()
+                stack.poll(0.5)
         except StopRequestedError:
             stack.say("stopping")
         except (ServerError, StackError) as error:
             raise CommandError(str(error), returncode=EXIT_FAILED) from None
         finally:
-            _kill_on_second_signal(stack)
+            kill_on_signals(stack)
             stack.stop()
             stack.say("everything is stopped")
 
@@ -82,28 +76,3 @@ class Command(BaseCommand):
         stack.say(f"    Log     {settings.STATE_DIR / 'log' / 'paid.log'}")
         stack.say("    Stop    Ctrl-C")
         stack.say("")
-
-    @staticmethod
-    def _stop_on_signals() -> None:
-        def stop(_number: int, _frame: FrameType | None) -> NoReturn:
-            raise StopRequestedError
-
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
-
-
-def _kill_on_second_signal(stack: Stack) -> None:
-    def kill(_number: int, _frame: FrameType | None) -> None:
-        stack.kill()
-
-    signal.signal(signal.SIGINT, kill)
-    signal.signal(signal.SIGTERM, kill)
-
-
-def _programs() -> tuple[Program, ...]:
-    return (
-        programs.web(settings.PORT),
-        programs.gateway(),
-        programs.scripted_model(),
-        programs.celery(settings.STATE_DIR),
-    )
