@@ -1,10 +1,15 @@
 """What the process list of this machine says: evidence from outside the code under test."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from agent_runs import spool
+from agent_runs.supervisor.plan import Plan, encode_plan
 
 
 def command_lines() -> dict[int, str]:
@@ -34,3 +39,29 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> float:
 
 def wait_for_line(run_dir: str, text: str) -> None:
     wait_until(lambda: text in [record.text for record in spool.read_from(run_dir, 0)[0]])
+
+
+_LAUNCHER = """
+import signal, sys
+from agent_runs import supervisor
+from agent_runs.supervisor.plan import decode_plan
+supervisor.start(sys.argv[1], decode_plan(sys.stdin.buffer.read()))
+print("launched", flush=True)
+signal.pause()
+"""
+
+
+def launch_and_kill_the_launcher(run_dir: str, plan: Plan) -> None:
+    """A process of its own starts the agent and is killed with its whole group."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _LAUNCHER, run_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as launcher:
+        assert launcher.stdin is not None
+        assert launcher.stdout is not None
+        launcher.stdin.write(encode_plan(plan))
+        launcher.stdin.close()
+        assert launcher.stdout.readline() == b"launched\n"
+        os.killpg(launcher.pid, signal.SIGKILL)
