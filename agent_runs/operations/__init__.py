@@ -1,0 +1,28 @@
+from agent_runs.operations.runs import (
+    advance_run,
+    create_run,
+    finish_run,
+    record_outcome,
+    request_stop,
+    set_identity,
+    set_run_token,
+    set_workspace,
+)
+from agent_runs.operations.steps import begin_step, end_open_steps, end_step
+from agent_runs.operations.traces import record_model_selection, store_diff
+
+__all__ = [
+    "advance_run",
+    "begin_step",
+    "create_run",
+    "end_open_steps",
+    "end_step",
+    "finish_run",
+    "record_model_selection",
+    "record_outcome",
+    "request_stop",
+    "set_identity",
+    "set_run_token",
+    "set_workspace",
+    "store_diff",
+]
