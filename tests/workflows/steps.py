@@ -1,0 +1,73 @@
+"""Activities for tests of the workflows alone: they take the names of the real ones and note what they were asked."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from workflows.contracts import (
+    CLEAR_WORKSPACE,
+    FINISH_RUN,
+    PREPARE_WORKSPACE,
+    PUBLISH_RUN,
+    RUN_AGENT,
+    PreparedRun,
+    RunEnd,
+    RunRef,
+    StepOutcome,
+)
+
+DONE = StepOutcome()
+PREPARED = PreparedRun(DONE, agent_seconds=60)
+
+
+@dataclass
+class Steps:
+    """One answer for each step; `hangs` names those that never answer but to a cancellation."""
+
+    prepared: PreparedRun = PREPARED
+    agent: StepOutcome = DONE
+    published: StepOutcome = DONE
+    breaks: frozenset[str] = frozenset()
+    hangs: frozenset[str] = frozenset()
+    calls: list[str] = field(default_factory=list)
+    ends: list[RunEnd] = field(default_factory=list)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def all(self) -> list[object]:
+        return [self.prepare, self.run_agent, self.publish, self.clear, self.finish]
+
+    async def _take(self, name: str, run: RunRef) -> None:
+        self.calls.append(f"{name} {run.run_id}")
+        if name in self.breaks:
+            raise ApplicationError("broken", non_retryable=True)
+        if name in self.hangs:
+            self.began.set()
+            while True:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+
+    @activity.defn(name=PREPARE_WORKSPACE)
+    async def prepare(self, run: RunRef) -> PreparedRun:
+        await self._take(PREPARE_WORKSPACE, run)
+        return self.prepared
+
+    @activity.defn(name=RUN_AGENT)
+    async def run_agent(self, run: RunRef) -> StepOutcome:
+        await self._take(RUN_AGENT, run)
+        return self.agent
+
+    @activity.defn(name=PUBLISH_RUN)
+    async def publish(self, run: RunRef) -> StepOutcome:
+        await self._take(PUBLISH_RUN, run)
+        return self.published
+
+    @activity.defn(name=CLEAR_WORKSPACE)
+    async def clear(self, run: RunRef) -> None:
+        await self._take(CLEAR_WORKSPACE, run)
+
+    @activity.defn(name=FINISH_RUN)
+    async def finish(self, end: RunEnd) -> None:
+        self.calls.append(f"{FINISH_RUN} {end.run.run_id}")
+        self.ends.append(end)

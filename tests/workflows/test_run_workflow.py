@@ -1,0 +1,116 @@
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.conftest import workers
+from tests.workflows.steps import Steps
+from workflows.contracts import (
+    AGENTS_QUEUE,
+    CONTROL_QUEUE,
+    RUN_WORKFLOW,
+    STOP_SIGNAL,
+    PreparedRun,
+    RunEnd,
+    RunRef,
+    StepOutcome,
+    Verdict,
+)
+
+RUN = RunRef(account_id=1, run_id=7)
+WHOLE_WAY = ["prepare_workspace 7", "run_agent 7", "publish_run 7", "clear_workspace 7", "finish_run 7"]
+
+
+async def run_to_end(client: Client) -> RunEnd:
+    end: RunEnd = await client.execute_workflow(
+        RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+    )
+    return end
+
+
+async def happens(handle: WorkflowHandle[Any, Any], wanted: "EventType.ValueType") -> None:
+    # The time-skipping server does not wait for new events: ask until it has happened.
+    while wanted not in [  # noqa: ASYNC110 - no event of this process tells
+        event.event_type async for event in handle.fetch_history_events()
+    ]:
+        await asyncio.sleep(0.02)
+
+
+async def test_it_takes_every_step_in_order(skipping: WorkflowEnvironment):
+    steps = Steps()
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end == RunEnd(RUN, StepOutcome(Verdict.DONE))
+    assert steps.calls == WHOLE_WAY
+    assert steps.ends == [end]
+
+
+@pytest.mark.parametrize(
+    ("steps", "calls"),
+    [
+        (
+            Steps(prepared=PreparedRun(StepOutcome(Verdict.FAILED, "git_failed", "No such branch."))),
+            ["prepare_workspace 7", "clear_workspace 7", "finish_run 7"],
+        ),
+        (
+            Steps(agent=StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")),
+            ["prepare_workspace 7", "run_agent 7", "clear_workspace 7", "finish_run 7"],
+        ),
+        (Steps(published=StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")), WHOLE_WAY),
+    ],
+    ids=["prepare", "agent", "publish"],
+)
+async def test_a_step_that_fails_ends_the_run_with_its_words(
+    skipping: WorkflowEnvironment, steps: Steps, calls: list[str]
+):
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")
+    assert steps.calls == calls
+
+
+async def test_an_error_that_nobody_expected_still_ends_the_run(skipping: WorkflowEnvironment):
+    steps = Steps(breaks=frozenset({"publish_run"}))
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.FAILED, "internal")
+    assert steps.calls == WHOLE_WAY
+
+
+async def test_a_workspace_that_cannot_be_cleared_does_not_keep_the_run_open(skipping: WorkflowEnvironment):
+    steps = Steps(breaks=frozenset({"clear_workspace"}))
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    assert steps.ends == [end]
+
+
+async def test_a_stop_ends_a_step_that_no_worker_has_taken(skipping: WorkflowEnvironment):
+    steps = Steps()
+    async with workers(skipping.client, steps, queues=(CONTROL_QUEUE,)):
+        handle = await skipping.client.start_workflow(
+            RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+        )
+        await happens(handle, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+        await handle.signal(STOP_SIGNAL)
+        await happens(handle, EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+        async with workers(skipping.client, steps, queues=(AGENTS_QUEUE,)):
+            end = await handle.result()
+    assert end.outcome == StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped before it ended.")
+    assert steps.calls == ["clear_workspace 7", "finish_run 7"]
+
+
+async def test_cancelling_the_workflow_ends_the_run_as_stopped(skipping: WorkflowEnvironment):
+    steps = Steps(hangs=frozenset({"run_agent"}))
+    async with workers(skipping.client, steps):
+        handle = await skipping.client.start_workflow(
+            RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+        )
+        await steps.began.wait()
+        await handle.cancel()
+        end = await handle.result()
+    assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.STOPPED, "stopped")
+    assert steps.calls == ["prepare_workspace 7", "run_agent 7", "clear_workspace 7", "finish_run 7"]

@@ -1,0 +1,65 @@
+"""How the steps of a run end, in words for people: what happened, and what to do."""
+
+from collections.abc import Sequence
+
+from temporalio.exceptions import ApplicationError
+
+from agent_runs.contracts import AgentResult, Finding, Outcome
+from workflows.contracts import StepOutcome, Verdict
+
+DONE = StepOutcome()
+STOPPED = StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped on request.")
+ALREADY_ENDED = StepOutcome(Verdict.STOPPED, "already_ended", "The run had ended before.")
+
+_AGENT_WORDS: dict[Outcome, tuple[str, str]] = {
+    "error": (
+        "agent_error",
+        "The agent ended with an error. Its last words are in the log; retry the run, or try another model.",
+    ),
+    "timeout": (
+        "agent_timeout",
+        "The agent was still working when the time for this run was over. Raise the project's time limit or split "
+        "the issue, then retry.",
+    ),
+    "stalled": (
+        "agent_stalled",
+        "The agent fell silent and was ended. The model may be overloaded: retry the run.",
+    ),
+    "budget": (
+        "budget_exhausted",
+        "The money for this run is used up. Raise the budget of the project or of the run, then retry.",
+    ),
+}
+
+
+def failed(code: str, words: str) -> StepOutcome:
+    return StepOutcome(Verdict.FAILED, code, words)
+
+
+def retryable(code: str, words: str) -> ApplicationError:
+    """An error that may heal. When the last attempt fails with it, the run fails with these words."""
+    return ApplicationError(words, code, words, type="StepFailed")
+
+
+def outcome_of_agent(result: AgentResult) -> StepOutcome:
+    if result.outcome == "success":
+        return DONE
+    if result.outcome == "stopped":
+        return STOPPED
+    return failed(*_AGENT_WORDS[result.outcome])
+
+
+def outcome_of_findings(findings: Sequence[Finding]) -> StepOutcome:
+    """Why the change is not published."""
+    places = ", ".join(f"{finding.path}:{finding.line}" if finding.line else finding.path for finding in findings[:5])
+    if any(finding.kind == "secret" for finding in findings):
+        return failed(
+            "secret_found",
+            f"The change contains what looks like a secret ({places}), so it was not published. Look at the diff; "
+            "if the secret is real, revoke it, then retry the run.",
+        )
+    return failed(
+        "change_refused",
+        f"The change touches files that agents may not change ({places}), so it was not published. Look at the diff, "
+        "make that part by hand or reword the issue, then retry the run.",
+    )

@@ -1,0 +1,54 @@
+"""`prepare_workspace`: the run's own clone and branch."""
+
+from temporalio import activity
+
+from agent_runs.limits import RunLimits
+from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
+from agent_runs.operations import advance_run, begin_step, end_step, set_workspace
+from agent_runs.workspace import WorkspaceError
+from paid.lib.tenancy import tenant
+from projects.forges.base import ForgeError, ForgeUnavailable
+from workflows.activities.outcomes import ALREADY_ENDED, DONE, STOPPED, failed, retryable
+from workflows.activities.runs import load_run, record_workflow, workspace_of
+from workflows.contracts import PREPARE_WORKSPACE, PreparedRun, RunRef, StepOutcome
+
+
+@activity.defn(name=PREPARE_WORKSPACE, no_thread_cancel_exception=True)
+def prepare_workspace(ref: RunRef) -> PreparedRun:
+    """Clone and branch. A second attempt finds the first one's workspace, or makes it again from nothing."""
+    record_workflow(ref)
+    with tenant(ref.account_id):
+        run = load_run(ref)
+        if run is None or run.status in TERMINAL_STATUSES:
+            return PreparedRun(ALREADY_ENDED)
+        end_step(run=run, name=StepName.QUEUE)
+        if run.stop_requested_at is not None:
+            return PreparedRun(STOPPED)
+        begin_step(run=run, name=StepName.WORKSPACE)
+        if run.status == RunStatus.QUEUED:
+            advance_run(run=run, to=RunStatus.PREPARING)
+    outcome = _prepare(run)
+    with tenant(ref.account_id):
+        status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
+        end_step(run=run, name=StepName.WORKSPACE, status=status, detail=outcome.error)
+    return PreparedRun(outcome, RunLimits.model_validate(run.limits).wall_seconds)
+
+
+def _prepare(run: AgentRun) -> StepOutcome:
+    try:
+        made = workspace_of(run)
+    except ForgeUnavailable as error:
+        raise retryable(
+            "forge_unavailable", "The forge did not answer. Retry the run when it is reachable again."
+        ) from error
+    except ForgeError as error:
+        return failed("forge_refused", f"{error} Check the project's repository and token, then retry the run.")
+    except WorkspaceError as error:
+        activity.logger.exception("The workspace of run %s could not be made", run.pk)
+        raise retryable(
+            "git_failed",
+            f"The repository could not be checked out: {error} Check its address and default branch, then retry.",
+        ) from error
+    with tenant(run.account_id):
+        set_workspace(run=run, branch=made.branch, base_sha=made.base_sha)
+    return DONE

@@ -1,0 +1,114 @@
+"""`publish_run`: commit, look at the change, push it, and open one pull request. Every part may be done twice."""
+
+from temporalio import activity
+
+from agent_runs import workspace
+from agent_runs.contracts import CommitOutcome, Workspace
+from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
+from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, store_diff
+from paid.lib.tenancy import tenant
+from projects.forges.base import Forge, ForgeError, ForgePullRequest, ForgeUnavailable, PushRejected
+from projects.forges.registry import forge_for
+from projects.models import PullRequest
+from workflows.activities.outcomes import (
+    ALREADY_ENDED,
+    DONE,
+    STOPPED,
+    failed,
+    outcome_of_findings,
+    retryable,
+)
+from workflows.activities.runs import load_run, workspace_of
+from workflows.contracts import PUBLISH_RUN, RunRef, StepOutcome
+from workflows.publication import comment_body, commit_message, marker_of, pull_request_body, pull_request_title
+
+AUTHOR_NAME = "Paid"
+AUTHOR_EMAIL = "paid@paid.invalid"
+REVIEW_LABEL = "paid: in review"
+
+
+@activity.defn(name=PUBLISH_RUN, no_thread_cancel_exception=True)
+def publish_run(ref: RunRef) -> StepOutcome:
+    with tenant(ref.account_id):
+        run = load_run(ref)
+        if run is None or run.status in TERMINAL_STATUSES:
+            return ALREADY_ENDED
+        if run.stop_requested_at is not None:
+            return STOPPED
+        begin_step(run=run, name=StepName.PUBLISH)
+        advance_run(run=run, to=RunStatus.PUBLISHING)
+    try:
+        outcome = _publish(run)
+    except ForgeUnavailable as error:
+        raise retryable(
+            "forge_unavailable", "The forge did not answer while the change was published. Retry the run later."
+        ) from error
+    except PushRejected:
+        outcome = failed(
+            "push_rejected",
+            f"Somebody else pushed to {run.branch}, so the change was not published. Delete that branch or merge it, "
+            "then retry the run.",
+        )
+    except ForgeError as error:
+        outcome = failed("forge_refused", f"{error} Check the project's token and branch rules, then retry the run.")
+    except workspace.WorkspaceError as error:
+        activity.logger.exception("The change of run %s could not be committed", run.pk)
+        raise retryable("git_failed", f"The change could not be committed: {error} Retry the run.") from error
+    with tenant(ref.account_id):
+        status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
+        end_step(run=run, name=StepName.PUBLISH, status=status, detail=outcome.error)
+    return outcome
+
+
+def _publish(run: AgentRun) -> StepOutcome:
+    place = workspace_of(run)
+    if place.base_sha != run.base_sha:
+        return failed(
+            "workspace_lost",
+            "The files that the agent worked on are gone (the host was set up anew). Retry the run.",
+        )
+    commit = workspace.commit_all(
+        place, message=commit_message(run), author_name=AUTHOR_NAME, author_email=AUTHOR_EMAIL
+    )
+    if commit.head_sha is None:
+        return failed(
+            "no_changes",
+            "The agent ended without changing any file, so there is nothing to review. Say in the issue more exactly "
+            "what shall change, then retry the run.",
+        )
+    diff = workspace.diff(git_dir=place.git_dir, base_sha=place.base_sha, head_sha=commit.head_sha)
+    with tenant(run.account_id):
+        store_diff(run=run, diff=diff)
+        record_outcome(run=run, head_sha=commit.head_sha)
+    findings = workspace.scan(git_dir=place.git_dir, base_sha=place.base_sha, head_sha=commit.head_sha)
+    if findings:
+        return outcome_of_findings(findings)
+    _open_pull_request(run, place, commit, commit.head_sha)
+    return DONE
+
+
+def _open_pull_request(run: AgentRun, place: Workspace, commit: CommitOutcome, head_sha: str) -> None:
+    forge = forge_for(run.project)
+    marker = marker_of(run)
+    with tenant(run.account_id):
+        forge.push(run.project, git_dir=place.git_dir, branch=place.branch, head_sha=head_sha, expected_sha=None)
+        opened = forge.find_or_create_pull_request(
+            run.project,
+            branch=place.branch,
+            head_sha=head_sha,
+            title=pull_request_title(run),
+            body=pull_request_body(run, commit),
+            marker=marker,
+        )
+        _link(run, opened, marker)
+        _tell(forge, run, opened, marker)
+
+
+def _link(run: AgentRun, opened: ForgePullRequest, marker: str) -> None:
+    pull_request = PullRequest.objects.filter(project_id=run.project_id, marker=marker).first()
+    record_outcome(run=run, pull_request=pull_request)
+
+
+def _tell(forge: Forge, run: AgentRun, opened: ForgePullRequest, marker: str) -> None:
+    forge.comment(run.project, run.issue.number, body=comment_body(run, opened), marker=marker)
+    forge.label(run.project, run.issue.number, add=(REVIEW_LABEL,))

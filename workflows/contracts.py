@@ -1,0 +1,83 @@
+"""What crosses between our processes and Temporal: names, queues and frozen dataclasses. Standard library only.
+
+Payloads carry ids and short words for people, never prompts, logs or secrets: Temporal keeps them in its history.
+A new field needs a default, or the histories of running workflows no longer decode.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+CONTROL_QUEUE = "control"  # workflows, and activities that need only the database and the forge
+AGENTS_QUEUE = "agents"  # activities that touch the files and processes of one host
+
+ISSUE_WORKFLOW = "IssueWorkflow"
+RUN_WORKFLOW = "RunWorkflow"
+
+START_SIGNAL = "start_run"
+STOP_SIGNAL = "stop_run"
+
+PREPARE_WORKSPACE = "prepare_workspace"
+RUN_AGENT = "run_agent"
+PUBLISH_RUN = "publish_run"
+CLEAR_WORKSPACE = "clear_workspace"
+FINISH_RUN = "finish_run"
+
+
+def issue_workflow_id(project_id: int, issue_number: int) -> str:
+    return f"issue-{project_id}-{issue_number}"
+
+
+def run_workflow_id(run_id: int) -> str:
+    return f"run-{run_id}"
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """Which run; also the payload of both signals."""
+
+    account_id: int
+    run_id: int
+
+
+@dataclass(frozen=True)
+class IssueInput:
+    """What an issue's workflow carries over when it continues as new. Empty for a first start."""
+
+    pending: tuple[RunRef, ...] = ()
+    seen: tuple[int, ...] = ()  # run ids, oldest first: a signal that arrives twice is one run
+
+
+@dataclass(frozen=True)
+class IssueSummary:
+    runs: int = 0
+
+
+class Verdict(StrEnum):
+    DONE = "done"  # go on with the next step
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """How one step of a run ended. `error` says to a person what happened and what to do."""
+
+    verdict: Verdict = Verdict.DONE
+    error_code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """`agent_seconds`: how long the agent may take in all, from the limits that are frozen on the run."""
+
+    outcome: StepOutcome
+    agent_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The last word about a run: `finish_run` writes it to the run's row."""
+
+    run: RunRef
+    outcome: StepOutcome

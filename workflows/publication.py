@@ -1,0 +1,42 @@
+"""The words of a publication: commit, pull request, comment."""
+
+from agent_runs.contracts import CommitOutcome
+from agent_runs.models import AgentRun
+from projects.forges.base import ForgePullRequest
+
+SUMMARY_CHARACTERS = 4_000
+
+
+def marker_of(run: AgentRun) -> str:
+    """Hidden in the pull request's body: whoever looks for this run's pull request finds it by this."""
+    return f"paid-run-{run.pk}"
+
+
+def commit_message(run: AgentRun) -> str:
+    return f"{pull_request_title(run)}\n\nCloses #{run.issue.number}\nPaid-Run: {run.pk}\n"
+
+
+def pull_request_title(run: AgentRun) -> str:
+    return " ".join(run.issue.title.split())[:200] or f"Issue #{run.issue.number}"
+
+
+def pull_request_body(run: AgentRun, commit: CommitOutcome) -> str:
+    version = run.prompt_version
+    parts = [
+        f"Closes #{run.issue.number}.",
+        run.summary.strip()[:SUMMARY_CHARACTERS],
+        f"Made by run {run.pk} with {run.language_model}{_scripted(run)}, prompt `{version.prompt.slug}` "
+        f"version {version.version}. A person decides whether it is merged.",
+    ]
+    if commit.restored_paths:
+        names = ", ".join(f"`{path}`" for path in commit.restored_paths[:20])
+        parts.append(f"Left as they were, because agents may not change them: {names}.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def comment_body(run: AgentRun, opened: ForgePullRequest) -> str:
+    return f"Run {run.pk} opened pull request #{opened.number}: {opened.url}"
+
+
+def _scripted(run: AgentRun) -> str:
+    return " (a scripted model)" if run.language_model.is_scripted else ""

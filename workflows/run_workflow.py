@@ -1,0 +1,154 @@
+"""One run: workspace, agent, publication, and always an end."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.contracts import (
+        AGENTS_QUEUE,
+        CLEAR_WORKSPACE,
+        CONTROL_QUEUE,
+        FINISH_RUN,
+        PREPARE_WORKSPACE,
+        PUBLISH_RUN,
+        RUN_AGENT,
+        RUN_WORKFLOW,
+        STOP_SIGNAL,
+        PreparedRun,
+        RunEnd,
+        RunRef,
+        StepOutcome,
+        Verdict,
+    )
+
+QUICK_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=5
+)
+# Each restart of the agents' worker costs an attempt, and each attempt only attaches to the same agent.
+AGENT_RETRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=5), maximum_attempts=50
+)
+FINISH_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=2_000
+)
+WORKSPACE_TIMEOUT = timedelta(minutes=15)
+PUBLISH_TIMEOUT = timedelta(minutes=15)
+AGENT_SLACK = timedelta(minutes=10)
+HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+CLEAR_TIMEOUT = timedelta(minutes=1)
+FINISH_TIMEOUT = timedelta(minutes=1)
+
+
+@workflow.defn(name=RUN_WORKFLOW)
+class RunWorkflow:
+    @workflow.init
+    def __init__(self, run: RunRef) -> None:
+        self._run = run
+        self._is_stopping = False
+        self._activity: workflow.ActivityHandle[Any] | None = None
+
+    @workflow.run
+    async def run(self, run: RunRef) -> RunEnd:
+        try:
+            outcome = await self._work()
+        except (asyncio.CancelledError, ActivityError) as error:
+            outcome = self._outcome_of(error)
+        end = RunEnd(run, outcome)
+        ending = asyncio.create_task(self._end(end))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending  # cancelling a run that is about to end must not leave it without one
+        return end
+
+    @workflow.signal(name=STOP_SIGNAL)
+    def stop_run(self) -> None:
+        """Ends an activity that no worker has taken yet; one that works has read the request on the run's row."""
+        self._is_stopping = True
+        if self._activity is not None:
+            self._activity.cancel()
+
+    async def _work(self) -> StepOutcome:
+        prepared: PreparedRun = await self._step(
+            PREPARE_WORKSPACE, PreparedRun, start_to_close_timeout=WORKSPACE_TIMEOUT, retry_policy=QUICK_RETRIES
+        )
+        if prepared.outcome.verdict != Verdict.DONE:
+            return prepared.outcome
+        outcome: StepOutcome = await self._step(
+            RUN_AGENT,
+            StepOutcome,
+            start_to_close_timeout=timedelta(seconds=prepared.agent_seconds) + AGENT_SLACK,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=AGENT_RETRIES,
+        )
+        if outcome.verdict != Verdict.DONE:
+            return outcome
+        published: StepOutcome = await self._step(
+            PUBLISH_RUN, StepOutcome, start_to_close_timeout=PUBLISH_TIMEOUT, retry_policy=QUICK_RETRIES
+        )
+        return published
+
+    async def _step(self, name: str, result_type: type[Any], **options: Any) -> Any:
+        if self._is_stopping:
+            raise asyncio.CancelledError
+        self._activity = workflow.start_activity(
+            name,
+            self._run,
+            result_type=result_type,
+            task_queue=AGENTS_QUEUE,
+            # The step says itself how it ended, so that its words are not lost.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options,
+        )
+        try:
+            return await self._activity
+        finally:
+            self._activity = None
+
+    def _outcome_of(self, error: BaseException) -> StepOutcome:
+        if self._is_stopping or is_cancelled_exception(error):
+            return StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped before it ended.")
+        cause = error.__cause__
+        if isinstance(cause, ApplicationError) and cause.type == "StepFailed":
+            code, words = cause.details
+            return StepOutcome(Verdict.FAILED, code, words)
+        if isinstance(cause, TimeoutError):
+            return StepOutcome(
+                Verdict.FAILED,
+                "step_timeout",
+                "A step of the run did not answer in time. Check that the agents' worker runs "
+                "(Operations page), then retry the run.",
+            )
+        return StepOutcome(
+            Verdict.FAILED,
+            "internal",
+            "Something in Paid itself failed; the worker's log has the details. Retry the run; if it fails again, "
+            "report it.",
+        )
+
+    async def _end(self, end: RunEnd) -> None:
+        try:
+            await workflow.execute_activity(
+                CLEAR_WORKSPACE,
+                self._run,
+                task_queue=AGENTS_QUEUE,
+                start_to_close_timeout=CLEAR_TIMEOUT,
+                schedule_to_close_timeout=2 * CLEAR_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=QUICK_RETRIES,
+            )
+        except ActivityError:
+            # The host may be gone for good: the run ends all the same, and the host's next worker clears up.
+            workflow.logger.warning("Run %s: its host did not clear the workspace", self._run.run_id)
+        await workflow.execute_activity(
+            FINISH_RUN,
+            end,
+            task_queue=CONTROL_QUEUE,
+            start_to_close_timeout=FINISH_TIMEOUT,
+            retry_policy=FINISH_RETRIES,
+        )

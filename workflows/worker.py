@@ -1,0 +1,78 @@
+"""The Temporal workers: `control` runs workflows and the outbox sweep, `agents` what touches one host's agents."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from paid.lib.temporal import connect
+from workflows.activities import AGENTS_ACTIVITIES, CONTROL_ACTIVITIES
+from workflows.connections import ReleaseConnections
+from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
+from workflows.issue_workflow import IssueWorkflow
+from workflows.outbox import OutboxSweep
+from workflows.reconciliation import Reconciliation
+from workflows.run_workflow import RunWorkflow
+
+logger = logging.getLogger(__name__)
+
+WORKFLOWS = [IssueWorkflow, RunWorkflow]
+# A cancellation reaches an activity with the answer to a heartbeat: not later than this.
+HEARTBEAT_THROTTLE = timedelta(seconds=1)
+GRACEFUL_SHUTDOWN = timedelta(seconds=8)
+CONNECT_SECONDS = 1.0
+QUEUES = (CONTROL_QUEUE, AGENTS_QUEUE)
+
+
+def make_worker(client: Client, queue: str, *, threads: int) -> Worker:
+    """A worker for one queue. `threads` is how many activities run at once: an agent takes one while it works."""
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS if queue == CONTROL_QUEUE else [],
+        activities=CONTROL_ACTIVITIES if queue == CONTROL_QUEUE else AGENTS_ACTIVITIES,
+        activity_executor=ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"{queue}-activity"),
+        max_concurrent_activities=threads,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        interceptors=[ReleaseConnections()],
+        identity=f"{queue}@{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+async def run_worker(queue: str, *, threads: int, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Serve `queue` until `stop` is set. Waits for a Temporal server that is not there yet."""
+    client = await _connect_patiently(stop)
+    if client is None:
+        return
+    background: list[Awaitable[None]] = []
+    if queue == CONTROL_QUEUE:
+        background = [OutboxSweep(client).run(), Reconciliation(client).run()]
+    async with make_worker(client, queue, threads=threads):
+        tasks = [asyncio.ensure_future(work) for work in background]
+        ready()
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _connect_patiently(stop: asyncio.Event) -> Client | None:
+    while not stop.is_set():
+        try:
+            return await connect()
+        except (RPCError, RuntimeError) as error:
+            logger.warning("Temporal does not answer yet: %s", error)
+            try:
+                await asyncio.wait_for(stop.wait(), CONNECT_SECONDS)
+            except TimeoutError:
+                continue
+    return None
