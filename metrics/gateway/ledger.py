@@ -1,8 +1,7 @@
 """The gateway's door to the database: short transactions as the platform, never one open while an answer streams."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -84,10 +83,7 @@ class Ledger:
 
     async def admit(self, token_hash: bytes, model: str) -> Admission | None:
         """The run that holds this token, while it lives. Without `language_model_id` it may not use the model."""
-        async with self._platform() as connection:
-            row = await _one(
-                connection, "SELECT * FROM gateway_admit(%(hash)s, %(model)s)", {"hash": token_hash, "model": model}
-            )
+        row = await self._ask("SELECT * FROM gateway_admit(%s, %s)", [token_hash, model])
         if row is None:
             return None
         sealed = row["sealed_key"]
@@ -103,70 +99,65 @@ class Ledger:
 
     async def open_call(self, request_id: UUID, admission: Admission, request: MessagesRequest) -> Hold:
         """Hold the worst case of this call in the run's escrow, before the provider hears of it."""
-        async with self._platform() as connection:
-            row = await _one(
-                connection,
-                "SELECT * FROM gateway_open_call(%(request)s, %(run)s, %(model_id)s, %(model)s, %(gateway)s,"
-                " %(input_limit)s, %(input_estimate)s, %(output_limit)s)",
-                {
-                    "request": request_id,
-                    "run": admission.run_id,
-                    "model_id": admission.language_model_id,
-                    "model": request.model,
-                    "gateway": self.gateway_id,
-                    "input_limit": request.input_limit,
-                    "input_estimate": request.input_estimate,
-                    "output_limit": request.max_tokens,
-                },
-            )
+        row = await self._ask(
+            "SELECT * FROM gateway_open_call(%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                request_id,
+                admission.run_id,
+                admission.language_model_id,
+                request.model,
+                self.gateway_id,
+                request.input_limit,
+                request.input_estimate,
+                request.max_tokens,
+            ],
+        )
         if row is None:
             raise LookupError("gateway_open_call gives one row")
         return Hold(row["refusal"] or "", row["hold_usd"], row["left_usd"])
 
     async def note(self, request_id: UUID, tokens: Tokens) -> None:
         """Write down what is known of a running call, for whoever sweeps up after this gateway."""
-        async with self._platform() as connection:
-            await connection.execute(
-                "SELECT gateway_note_call(%s, %s, %s, %s, %s)",
-                [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write],
-            )
+        await self._ask(
+            "SELECT gateway_note_call(%s, %s, %s, %s, %s)",
+            [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write],
+        )
 
     async def release(self, request_id: UUID) -> None:
-        async with self._platform() as connection:
-            await connection.execute("SELECT gateway_release_call(%s)", [request_id])
+        await self._ask("SELECT gateway_release_call(%s)", [request_id])
 
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
-        async with self._platform() as connection:
-            await connection.execute(
-                "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    settlement.request_id,
-                    settlement.provider_request_id,
-                    t.input,
-                    t.output,
-                    t.cache_read,
-                    t.cache_write,
-                    settlement.is_estimated,
-                    settlement.payload_hash,
-                ],
-            )
+        await self._ask(
+            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                settlement.request_id,
+                settlement.provider_request_id,
+                t.input,
+                t.output,
+                t.cache_read,
+                t.cache_write,
+                settlement.is_estimated,
+                settlement.payload_hash,
+            ],
+        )
 
     async def sweep(self, *, started_at: datetime, oldest: datetime) -> int:
         """Settle what an earlier life of this gateway left open, and whatever is older than a call may be."""
-        async with self._platform() as connection:
-            row = await _one(
-                connection,
-                "SELECT gateway_sweep_calls(%(gateway)s, %(started)s, %(oldest)s) AS swept",
-                {"gateway": self.gateway_id, "started": started_at, "oldest": oldest},
-            )
+        row = await self._ask("SELECT gateway_sweep_calls(%s, %s, %s) AS swept", [self.gateway_id, started_at, oldest])
         return int(row["swept"]) if row else 0
 
-    @asynccontextmanager
-    async def _platform(self) -> AsyncIterator[AsyncConnection[Row]]:
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute("SET LOCAL ROLE paid_platform")
-            yield connection
+    async def _ask(self, statement: str, values: Sequence[object]) -> Row | None:
+        """One function call as the platform, in one round trip.
+
+        Two statements in one message are one transaction, so that the role ends with it, also behind a pooler
+        that hands connections on between transactions. Values are bound by the client: only it may send two at once.
+        """
+        async with self._pool.connection() as connection:
+            cursor = AsyncClientCursor(connection, row_factory=dict_row)
+            await cursor.execute(f"SET LOCAL ROLE paid_platform; {statement}", values)
+            cursor.nextset()
+            return await cursor.fetchone()
 
 
 def _connection_parameters() -> dict[str, Any]:
@@ -175,8 +166,3 @@ def _connection_parameters() -> dict[str, Any]:
     for django_only in ("cursor_factory", "context"):
         parameters.pop(django_only, None)
     return parameters | {"row_factory": dict_row, "autocommit": True, "application_name": "paid gateway"}
-
-
-async def _one(connection: AsyncConnection[Row], statement: str, values: Mapping[str, Any]) -> Row | None:
-    cursor = await connection.execute(statement, values)
-    return await cursor.fetchone()
