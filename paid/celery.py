@@ -3,10 +3,15 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paid.settings")
 
 app = Celery("paid")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.conf.beat_schedule = {}
+app.conf.beat_schedule = {
+    # Four times a day, though a week of days is made ahead: a host that was asleep catches up soon.
+    "keep-partitions": {"task": "paid.tasks.keep_partitions", "schedule": crontab(minute="20", hour="*/6")},
+    "apply-retention": {"task": "paid.tasks.apply_retention", "schedule": crontab(minute="40", hour="3")},
+}

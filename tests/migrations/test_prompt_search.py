@@ -46,7 +46,7 @@ def test_only_current_versions_are_found():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("wanted", ["", "   ", "%", "_", "\\", "'; DROP TABLE prompts", "a & | !"])
+@pytest.mark.parametrize("wanted", ["", "   ", "%", "sol_e", "\\", "'; DROP TABLE prompts", "a & | !"])
 def test_signs_with_a_meaning_to_a_search_are_only_signs(wanted):
     account = AccountFactory()
     prompt_with_version(account=account, template="Solve the issue.")

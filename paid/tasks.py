@@ -1,0 +1,25 @@
+"""Periodic work on the database itself."""
+
+import structlog
+from celery import shared_task
+
+from paid.lib import partitions
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def keep_partitions() -> list[str]:
+    """Make the next partitions, and raise the alarm for rows that fell into a default one."""
+    with partitions.alone() as is_alone:
+        made = [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in partitions.create_missing()] if is_alone else []
+    for alarm in partitions.unexpected():
+        log.error("default_partition_holds_rows", table=alarm.parent, rows=alarm.rows)
+    return made
+
+
+@shared_task
+def apply_retention() -> list[str]:
+    """Drop the partitions that are no longer kept."""
+    with partitions.alone() as is_alone:
+        return [one.name for one in partitions.drop_expired()] if is_alone else []

@@ -1,0 +1,192 @@
+"""Partitions are made ahead, hold what fell beside them, and go away whole."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, connections
+from django.utils import timezone
+
+from agent_runs.models import AgentRunLog
+from metrics.models import TokenUsage, UsageDaily
+from paid import tasks
+from paid.celery import app
+from paid.lib import partitions
+from paid.lib.partitions import Expired, Missing, Unexpected
+from paid.lib.tenancy import platform, tenant
+from tests.database import owner_connection
+from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
+from tests.factories.metrics import TokenUsageFactory
+from tests.migrations.catalog import unprotected
+
+LONG_AGO = datetime(2024, 2, 29, 12, tzinfo=UTC)
+A_DAY = Missing("agent_run_logs", datetime(2024, 2, 29, tzinfo=UTC))
+A_MONTH = Missing("token_usages", datetime(2024, 2, 1, tzinfo=UTC))
+
+
+def names(parent: str) -> set[str]:
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM partitions WHERE parent = %s", [parent])
+        return {name for (name,) in cursor.fetchall()}
+
+
+def command(*arguments: str) -> str:
+    output = StringIO()
+    call_command(*arguments, stdout=output, stderr=StringIO())
+    return output.getvalue()
+
+
+def drop_the_last_day() -> str:
+    """As if it had not been made yet."""
+    last = timezone.now().astimezone(UTC) + timedelta(days=7)
+    name = f"agent_run_logs_p{last:%Y%m%d}"
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"DROP TABLE {name}")
+    return name
+
+
+@pytest.mark.django_db
+def test_migrations_left_nothing_to_make():
+    assert partitions.missing() == []
+    assert json.loads(command("partitions", "--json")) == {
+        "made": [],
+        "planned": [],
+        "unexpected_rows": {},
+        "is_busy": False,
+    }
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_the_command_makes_what_is_missing_and_the_second_time_nothing():
+    name = drop_the_last_day()
+    day = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
+    planned = json.loads(command("partitions", "--json", "--dry-run"))
+    assert planned["planned"] == [f"agent_run_logs {day:%Y-%m-%d}"]
+    assert name not in names("agent_run_logs")
+    assert command("partitions") == f"made    agent_run_logs from {day:%Y-%m-%d}\n1 partitions made.\n"
+    assert name in names("agent_run_logs")
+    assert command("partitions") == "0 partitions made.\n"
+    with connection.cursor() as cursor:
+        assert unprotected(cursor) == []
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_the_task_makes_what_is_missing():
+    name = drop_the_last_day()
+    assert tasks.keep_partitions() == [f"agent_run_logs {name[-8:-4]}-{name[-4:-2]}-{name[-2:]}"]
+    assert name in names("agent_run_logs")
+
+
+def test_beat_knows_the_tasks():
+    app.loader.import_default_modules()
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert {"paid.tasks.keep_partitions", "paid.tasks.apply_retention"} <= scheduled
+    assert scheduled <= set(app.tasks)
+
+
+@pytest.mark.django_db
+def test_rows_that_nobody_expected_raise_the_alarm_and_move_when_their_partition_is_made():
+    run = AgentRunFactory(created_at=LONG_AGO)
+    AgentRunLogFactory(run=run, content="found again")
+    assert partitions.unexpected() == [Unexpected("agent_run_logs", 1)]
+    with pytest.raises(SystemExit) as exit_code:
+        command("partitions", "--json")
+    assert exit_code.value.code == 3
+    assert partitions.create(A_DAY) is True
+    assert partitions.create(A_DAY) is False
+    assert partitions.unexpected() == []
+    with tenant(run.account_id):
+        assert AgentRunLog.objects.get().content == "found again"
+    with connection.cursor() as cursor:
+        assert unprotected(cursor) == []
+
+
+@pytest.mark.django_db
+def test_a_ledger_row_that_moves_is_not_booked_again():
+    run = AgentRunFactory(created_at=LONG_AGO)
+    usage = TokenUsageFactory(run=run)
+    assert partitions.create(A_MONTH) is True
+    with platform():
+        assert TokenUsage.objects.get().request_id == usage.request_id
+        assert UsageDaily.objects.get().cost_usd == usage.cost_usd
+    with pytest.raises(DatabaseError, match="permission denied"), platform():
+        TokenUsage.objects.all().delete()
+
+
+@pytest.mark.django_db
+def test_retention_drops_old_days_of_the_log_and_keeps_the_rest():
+    partitions.create(A_DAY)
+    partitions.create(Missing("audit_events", datetime(2020, 1, 1, tzinfo=UTC)))
+    AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO))
+    kept = AgentRunLogFactory()
+    planned = json.loads(command("retention", "--json", "--dry-run"))
+    assert planned == {"dropped": [], "planned": ["agent_run_logs_p20240229"], "is_busy": False}
+    with platform():
+        assert AgentRunLog.objects.count() == 2
+    assert json.loads(command("retention", "--json"))["dropped"] == ["agent_run_logs_p20240229"]
+    assert json.loads(command("retention", "--json"))["dropped"] == []
+    with platform():
+        assert AgentRunLog.objects.get().seq == kept.seq
+    assert "audit_events_p202001" in names("audit_events")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("parent", "name"),
+    [
+        ("agent_run_logs", f"agent_run_logs_p{datetime.now(UTC):%Y%m%d}"),
+        ("agent_run_logs", "agent_run_logs_default"),
+        ("agent_run_logs", "agent_runs"),
+        ("audit_events", f"audit_events_p{datetime.now(UTC):%Y%m}"),
+        ("agent_runs", "agent_runs"),
+    ],
+)
+def test_the_database_refuses_to_drop_what_is_kept(parent, name):
+    with pytest.raises(DatabaseError, match="may be dropped"):
+        partitions.drop(Expired(parent, name, LONG_AGO, 0, 0))
+
+
+@pytest.mark.django_db
+def test_only_registered_tables_get_partitions():
+    with pytest.raises(DatabaseError, match="is not a partitioned table of ours"):
+        partitions.create(Missing("agent_runs", LONG_AGO))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "call", ["create_partitions('agent_run_logs', now(), now())", "drop_partition('agent_run_logs', 'x')"]
+)
+def test_a_tenant_makes_and_drops_nothing(call):
+    with pytest.raises(DatabaseError, match="permission denied for function"), tenant(1), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {call}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_process_stands_back():
+    with owner_connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [partitions.ADVISORY_LOCK])
+        assert json.loads(command("partitions", "--json"))["is_busy"] is True
+        assert json.loads(command("retention", "--json"))["is_busy"] is True
+        assert tasks.keep_partitions() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_tries_again_behind_a_long_transaction():
+    with owner_connection() as other:
+        other.execute("LOCK TABLE agent_run_logs IN ACCESS SHARE MODE")
+        waits: list[float] = []
+
+        def let_go(seconds: float) -> None:
+            waits.append(seconds)
+            other.rollback()
+
+        assert other.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        old = Missing("agent_run_logs", datetime(2024, 3, 1, tzinfo=UTC))
+        assert partitions.create(old, pause=let_go) is True
+        other.execute("LOCK TABLE agent_run_logs IN ACCESS SHARE MODE")
+        partitions.drop(Expired("agent_run_logs", "agent_run_logs_p20240301", LONG_AGO, 0, 0), pause=let_go)
+    assert waits == [1.0, 1.0]
+    assert "agent_run_logs_p20240301" not in names("agent_run_logs")
