@@ -28,7 +28,7 @@ class Plan:
     closing_types: tuple[str, ...] = ()
     wall_seconds: float = 3600
     stall_seconds: float = 600
-    stop_grace_seconds: float = 2.5
+    stop_grace_seconds: float = 3.5
     closing_grace_seconds: float = 2.0
     spool_limit_bytes: int = 128 * 1024 * 1024
     process_limit: int = 512
