@@ -9,14 +9,7 @@ from django.db import transaction
 from accounts.credentials import add_github_token, fingerprint
 from accounts.models import Account, GithubToken, User
 from accounts.operations import record_audit_event
-from paid.lib import outbox
 from paid.lib.encryption import Secret
-from projects.contracts import (
-    CONTROL_QUEUE,
-    POLLING_WORKFLOW,
-    SCHEDULE_SIGNAL,
-    polling_workflow_id,
-)
 from projects.forges.base import ForgeError
 from projects.forges.github.errors import MissingPermission
 from projects.forges.github.token_check import TokenCheck, check_token
@@ -64,19 +57,6 @@ def parse_repository(text: str) -> tuple[str, str]:
     return match["owner"], match["repo"]
 
 
-def command_schedule(project: Project) -> None:
-    """Have the schedule of the project's poll made, changed or removed, as its row says then."""
-    outbox.command(
-        account_id=project.account_id,
-        workflow_type=POLLING_WORKFLOW,
-        workflow_id=polling_workflow_id(project.pk),
-        task_queue=CONTROL_QUEUE,
-        signal=SCHEDULE_SIGNAL,
-        payload={"account_id": project.account_id, "project_id": project.pk},
-        dedupe_key=f"keep-poll-{project.pk}-{secrets.token_hex(8)}",
-    )
-
-
 @transaction.atomic
 def _connect(account: Account, actor: User, token: str, check: TokenCheck, label: str) -> Project:
     # GitHub's own spelling, so that the same repository in other letters is the same project.
@@ -102,7 +82,6 @@ def _connect(account: Account, actor: User, token: str, check: TokenCheck, label
         object_id=project.pk,
         data={"repository": check.full_name, "github_login": check.login, "label": label},
     )
-    command_schedule(project)
     return project
 
 

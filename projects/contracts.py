@@ -10,16 +10,9 @@ CONTROL_QUEUE = "control"
 INBOX_WORKFLOW = "WebhookInboxWorkflow"
 DELIVERED_SIGNAL = "delivered"
 
-POLLING_WORKFLOW = "KeepPollScheduleWorkflow"
-SCHEDULE_SIGNAL = "keep_schedule"
-
 
 def inbox_workflow_id(project_id: int) -> str:
     return f"webhooks-{project_id}"
-
-
-def polling_workflow_id(project_id: int) -> str:
-    return f"keep-poll-{project_id}"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,23 @@
 """What the forge tells, as our rows. Messages may arrive late, twice and in any order: an older one changes nothing."""
 
+from __future__ import annotations
+
+import re
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeIssue, ForgePullRequest
-from projects.forges.github.progress import Progress
-from projects.models import Issue, Project, PullRequest, PullRequestState, WorkState
+from projects.models import Issue, Project, PullRequest, WorkState
 
+if TYPE_CHECKING:
+    from projects.forges.github.progress import Progress
+
+CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\s+#(\d{1,9})\b", re.IGNORECASE)
 # A webhook tells the label's time by the issue's `updated_at`, the poll by the label's own event: seconds apart.
 SAME_REQUEST = timedelta(seconds=5)
 
@@ -51,55 +59,75 @@ def take_request(*, issue: Issue, requested_by: str, requested_at: datetime) -> 
     return bool(is_new)
 
 
-@transaction.atomic
 def record_pull_request(
+    *, project: Project, opened: ForgePullRequest, marker: str, title: str, body: str, branch: str, base_sha: str
+) -> None:
+    """Our copy of a pull request that was found or opened for a run. Told twice, it is one row."""
+    with tenant(project.account_id):
+        PullRequest.objects.update_or_create(
+            project=project,
+            marker=marker,
+            defaults={
+                "account_id": project.account_id,
+                "issue": closed_by(project, body),
+                "number": opened.number,
+                "title": title[:1000],
+                "body": body,
+                "head_branch": branch,
+                "base_branch": project.default_branch,
+                "head_sha": opened.head_sha,
+                "base_sha": base_sha,
+                "url": opened.url,
+            },
+        )
+
+
+def closed_by(project: Project, body: str) -> Issue | None:
+    """The issue that a pull request's text says it closes, read as GitHub does."""
+    found = CLOSES.search(body)
+    return Issue.objects.filter(project=project, number=int(found[1])).first() if found else None
+
+
+def store_state(
     *,
     project: Project,
-    issue: Issue,
-    opened: ForgePullRequest,
-    marker: str,
-    title: str,
-    body: str,
-    branch: str,
-    base_sha: str,
-) -> PullRequest:
-    """Our copy of a pull request that was found or opened on GitHub for a run. Told twice, it is one row."""
-    pull_request, _ = PullRequest.objects.update_or_create(
-        project=project,
-        marker=marker,
-        defaults={
-            "account_id": project.account_id,
-            "issue": issue,
-            "number": opened.number,
-            "title": title[:1000],
-            "body": body,
-            "head_branch": branch,
-            "base_branch": project.default_branch,
-            "head_sha": opened.head_sha,
-            "base_sha": base_sha,
-            "url": opened.url,
-        },
-    )
-    return pull_request
+    told: ForgePullRequest,
+    merged_at: datetime | None,
+    merged_by: str,
+    closed_at: datetime | None,
+) -> None:
+    """Note whether a pull request is open, merged or closed; a merged one finishes its issue."""
+    with tenant(project.account_id):
+        rows = PullRequest.objects.filter(project=project, number=told.number)
+        is_merged = told.state == "merged"
+        rows.update(
+            state=told.state,
+            head_sha=told.head_sha or F("head_sha"),
+            # GitHub tells the moment; should it not, ours is near enough for the constraint that wants one.
+            merged_at=(merged_at or Now()) if is_merged else None,
+            closed_at=closed_at,
+        )
+        if is_merged:
+            # Who merged from our page is known better here than on GitHub, which saw our token.
+            rows.filter(merged_by="").update(merged_by=merged_by[:200])
+            Issue.objects.filter(pull_requests__in=rows, work_state=WorkState.IN_REVIEW).update(
+                work_state=WorkState.DONE
+            )
 
 
-@transaction.atomic
-def store_progress(*, pull_request: PullRequest, progress: Progress) -> None:
-    """Note what became of a pull request; a merged one finishes its issue."""
-    told = progress.pull_request
-    PullRequest.objects.filter(pk=pull_request.pk).update(
-        state=told.state,
-        head_sha=told.head_sha or F("head_sha"),
-        # GitHub tells the moment; should it not, ours is near enough for the constraint that wants one.
-        merged_at=(progress.merged_at or Now()) if told.state == "merged" else None,
-        merged_by=progress.merged_by[:200],
-        closed_at=progress.closed_at,
-        review_state=progress.review_state,
-        checks_state=progress.checks_state,
-    )
-    pull_request.refresh_from_db()
-    if pull_request.state == PullRequestState.MERGED and pull_request.issue_id is not None:
-        Issue.objects.filter(pk=pull_request.issue_id, work_state=WorkState.IN_REVIEW).update(work_state=WorkState.DONE)
+def store_progress(*, project: Project, progress: Progress) -> None:
+    """Note all that became of a pull request."""
+    with tenant(project.account_id):
+        store_state(
+            project=project,
+            told=progress.pull_request,
+            merged_at=progress.merged_at,
+            merged_by=progress.merged_by,
+            closed_at=progress.closed_at,
+        )
+        PullRequest.objects.filter(project=project, number=progress.pull_request.number).update(
+            review_state=progress.review_state, checks_state=progress.checks_state
+        )
 
 
 def is_asked_for(*, issue: Issue, trigger: str) -> bool:

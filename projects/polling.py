@@ -51,7 +51,7 @@ class News:
     labelled: tuple[LabelledIssue, ...]
     changed: tuple[ForgeIssue, ...]
     gone: tuple[int, ...]  # numbers of issues that we work on and that are not there any more
-    progress: tuple[tuple[int, Progress], ...]  # by our row's id
+    progress: tuple[Progress, ...]
     etags: tuple[tuple[int, str], ...]  # of watched issues, by number
     state: PollState
 
@@ -146,7 +146,7 @@ def _watched(
     return tuple(found), tuple(gone), tuple(etags)
 
 
-def _progress(forge: GithubForge, project: Project, etag: str) -> tuple[str, tuple[tuple[int, Progress], ...]]:
+def _progress(forge: GithubForge, project: Project, etag: str) -> tuple[str, tuple[Progress, ...]]:
     """What became of our open pull requests, where GitHub's list of them changed or checks are still running."""
     with tenant(project.account_id):
         rows = list(
@@ -156,4 +156,4 @@ def _progress(forge: GithubForge, project: Project, etag: str) -> tuple[str, tup
         return "", ()
     is_unchanged, new_etag = forge.pull_requests_unchanged(project, etag)
     due = [row for row in rows if not is_unchanged or row.checks_state == ChecksState.PENDING]
-    return new_etag, tuple((row.pk, forge.pull_request(project, row.number)) for row in due)
+    return new_etag, tuple(forge.pull_request(project, row.number) for row in due)

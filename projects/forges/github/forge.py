@@ -1,4 +1,7 @@
-"""The Forge protocol over GitHub. Network calls only: nothing here writes to our tables."""
+"""The Forge protocol over GitHub. Its pull requests are kept as rows too, as copies of what GitHub tells.
+
+No transaction is open while GitHub is asked: call it outside of `tenant()`, which it opens for its short writes.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +30,7 @@ from projects.forges.github.errors import (
     RepositoryTooBig,
 )
 from projects.forges.github.progress import Progress, checks_state, review_state
+from projects.mirror import record_pull_request, store_state
 from projects.models import Project
 
 Shape = TypeVar("Shape", bound=answers.Lenient)
@@ -188,24 +192,16 @@ class GithubForge:
         self, project: Project, *, branch: str, head_sha: str, title: str, body: str, marker: str
     ) -> ForgePullRequest:
         with client_of(project) as client:
-            found = _find_pull_request(client, project, branch, marker)
-            if found is not None:
-                return _as_forge_pull_request(found)
-            request = {
-                "title": title[:256],  # GitHub's limit
-                "body": _marked(body, marker),
-                "head": branch,
-                "base": project.default_branch,
-            }
-            try:
-                answer = client.send("POST", f"{repository_path(project)}/pulls", request)
-            except Refused as refusal:
-                # Another attempt may have won since we looked; else the refusal says what is wrong.
-                found = _find_pull_request(client, project, branch, marker)
-                if found is None:
-                    raise _why_no_pull_request(refusal) from None
-                return _as_forge_pull_request(found)
-        return _as_forge_pull_request(answer.read(answers.PullRequest))
+            told = _find_pull_request(client, project, branch, marker)
+            if told is None:
+                # GitHub's limit for titles.
+                texts = {"title": title[:256], "body": _marked(body, marker)}
+                told = _open_pull_request(client, project, branch, marker, texts)
+        opened = _as_forge_pull_request(told)
+        record_pull_request(
+            project=project, opened=opened, marker=marker, title=title, body=body, branch=branch, base_sha=told.base.sha
+        )
+        return opened
 
     def comment(self, project: Project, number: int, *, body: str, marker: str) -> None:
         path = f"{repository_path(project)}/issues/{number}/comments"
@@ -260,12 +256,12 @@ class GithubForge:
                     client.send("PUT", f"{path}/merge", {"sha": before.head.sha})
                 except Refused as refusal:
                     raise MergeConflict(str(refusal)) from None
-            return _as_forge_pull_request(client.get(path).read(answers.PullRequest))
+            return _kept(project, client.get(path).read(answers.PullRequest))
 
     def close(self, project: Project, number: int) -> ForgePullRequest:
         path = f"{repository_path(project)}/pulls/{number}"
         with client_of(project) as client:
-            return _as_forge_pull_request(client.send("PATCH", path, {"state": "closed"}).read(answers.PullRequest))
+            return _kept(project, client.send("PATCH", path, {"state": "closed"}).read(answers.PullRequest))
 
 
 def check_usable(repository: answers.Repository) -> None:
@@ -303,6 +299,33 @@ def _as_forge_pull_request(pull_request: answers.PullRequest) -> ForgePullReques
         head_sha=pull_request.head.sha,
         merge_sha=pull_request.merge_commit_sha if pull_request.is_merged else None,
     )
+
+
+def _open_pull_request(
+    client: GithubClient, project: Project, branch: str, marker: str, texts: Mapping[str, str]
+) -> answers.PullRequest:
+    request = {**texts, "head": branch, "base": project.default_branch}
+    try:
+        return client.send("POST", f"{repository_path(project)}/pulls", request).read(answers.PullRequest)
+    except Refused as refusal:
+        # Another attempt may have won since we looked; else the refusal says what is wrong.
+        found = _find_pull_request(client, project, branch, marker)
+        if found is None:
+            raise _why_no_pull_request(refusal) from None
+        return found
+
+
+def _kept(project: Project, told: answers.PullRequest) -> ForgePullRequest:
+    """Note on our row what was just done, without waiting for the webhook that tells it."""
+    done = _as_forge_pull_request(told)
+    store_state(
+        project=project,
+        told=done,
+        merged_at=told.merged_at,
+        merged_by=told.merged_by.login if told.is_merged else "",
+        closed_at=told.closed_at,
+    )
+    return done
 
 
 def _readable(client: GithubClient, path: str, shape: type[Shape]) -> Shape:

@@ -1,10 +1,8 @@
 """Connect GitHub: the first-run door that needs a token."""
 
-import json
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from accounts.models import Account, AuditEvent, GithubToken, User
 from paid.lib.encryption import Secret
@@ -37,7 +35,7 @@ def rows_of(account: Account) -> tuple[int, int]:
         return Project.objects.count(), GithubToken.objects.count()
 
 
-def test_it_makes_a_project_with_a_sealed_token_and_asks_for_its_poll(
+def test_it_makes_a_project_with_a_sealed_token(
     github: StandInGithub, repository: Repository, owner: tuple[Account, User]
 ):
     project = connect(owner, label="agent please")
@@ -51,11 +49,6 @@ def test_it_makes_a_project_with_a_sealed_token_and_asks_for_its_poll(
         assert len(stored.webhook_secret.reveal()) == 43
     with platform():
         assert AuditEvent.objects.get(action="project.connect").data["repository"] == "acme/shop"
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT workflow_id, payload FROM outbox")
-            assert cursor.fetchall() == [
-                (f"keep-poll-{project.pk}", json.dumps({"account_id": owner[0].pk, "project_id": project.pk}))
-            ]
 
 
 def test_connecting_again_in_other_letters_is_the_same_project_token_and_secret(

@@ -22,10 +22,11 @@ from projects.forges.github.errors import (
     RepositoryTooBig,
 )
 from projects.forges.github.forge import hidden
-from projects.models import Project
+from projects.models import Project, PullRequest
 from tests.projects.github.conftest import TOKEN
+from tests.standins.github import state
 from tests.standins.github.server import StandInGithub
-from tests.standins.github.state import PullRequest, Repository
+from tests.standins.github.state import Repository
 
 pytestmark = pytest.mark.django_db
 forge = GithubForge()
@@ -99,6 +100,10 @@ def test_a_pull_request_is_opened_once_however_often_it_is_asked_for(
     assert first == second
     assert (first.number, first.state, first.head_sha) == (1, "open", repository.sha(branch))
     assert [one.body for one in repository.pull_requests.values()] == [f"Closes #1.\n\n{hidden('run-7')}"]
+    with tenant(project.account_id):
+        row = PullRequest.objects.get()
+    assert (row.number, row.marker, row.state, row.head_branch) == (1, "run-7", "open", branch)
+    assert (row.head_sha, row.base_sha) == (repository.sha(branch), repository.sha("main"))
 
 
 def test_a_pull_request_whose_answer_was_lost_is_found_by_the_next_attempt(
@@ -119,12 +124,17 @@ def test_a_merged_pull_request_is_found_and_not_opened_again(
     assert (merged.state, merged.merge_sha) == ("merged", repository.sha("main"))
     assert propose(project) == merged
     assert forge.merge(project, 1) == merged
+    with tenant(project.account_id):
+        row = PullRequest.objects.get()
+    assert (row.state, row.merged_by, row.merged_at) == ("merged", "paid-bot", repository.pull_requests[1].merged_at)
 
 
 def test_a_forks_pull_request_with_our_marker_is_not_ours(
     github: StandInGithub, repository: Repository, project: Project, branch: str
 ):
-    stranger = PullRequest(1, "Evil", hidden("run-7"), branch, "main", "mallory", "mallory/shop", github.state.tick())
+    stranger = state.PullRequest(
+        1, "Evil", hidden("run-7"), branch, "main", "mallory", "mallory/shop", github.state.tick()
+    )
     repository.pull_requests[1] = stranger
     repository.git("branch", "other", "main")
     made = propose(project)
