@@ -143,8 +143,13 @@ class Ledger:
         )
 
     async def sweep(self, *, started_at: datetime, oldest: datetime) -> int:
-        """Settle what an earlier life of this gateway left open, and whatever is older than a call may be."""
-        row = await self._ask("SELECT gateway_sweep_calls(%s, %s, %s) AS swept", [self.gateway_id, started_at, oldest])
+        """Settle what an earlier life of this gateway left open and what is older than a call may be; gives how many.
+
+        Escrows of runs that ended without closing theirs go back to their budgets too.
+        """
+        row = await self._ask(
+            "SELECT gateway_sweep_calls(%s, %s, %s) AS swept, escrow_sweep()", [self.gateway_id, started_at, oldest]
+        )
         return int(row["swept"]) if row else 0
 
     async def _ask(self, statement: str, values: Sequence[object]) -> Row | None:

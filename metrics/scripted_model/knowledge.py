@@ -16,6 +16,7 @@ class Fix:
     right: str
     when: str
     because: str
+    change: str
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Knowledge:
     def say(self, phrase: str, **values: str) -> str:
         return self.phrases[phrase].format(**values)
 
-    def reason_for(self, wrong: str) -> str:
-        return next((fix.because for fix in self.fixes if fix.wrong == wrong), "corrected")
+    def change_for(self, wrong: str) -> str:
+        return next((fix.change for fix in self.fixes if fix.wrong == wrong), "corrected")
 
 
 def load_knowledge(path: Path = KNOWLEDGE_FILE) -> Knowledge:

@@ -132,14 +132,14 @@ def _summary(conversation: Conversation, knowledge: Knowledge) -> str:
     mended = [
         (
             posixpath.basename(str(edit.arguments["file_path"])),
-            knowledge.reason_for(str(edit.arguments["old_string"])),
+            knowledge.change_for(str(edit.arguments["old_string"])),
         )
         for edit in conversation.steps_of("Edit")
         if not edit.failed
     ]
     if not mended:
         return knowledge.say("nothing_to_do")
-    lines = "\n".join(f"- `{name}`: {because}" for name, because in mended)
+    lines = "\n".join(f"- `{name}` now {change}." for name, change in mended)
     return knowledge.say("done", changes=lines)
 
 

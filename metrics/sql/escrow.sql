@@ -102,15 +102,19 @@ $$;
 
 -- name: escrow_close
 -- Ends a run's escrow and gives what goes back to the budgets; 0 when it was closed before.
+-- Locks the run before its escrow, as settling a call does: a late call and the run's end cannot deadlock.
 CREATE FUNCTION escrow_close(p_run_id bigint) RETURNS numeric
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-    WITH closed AS (
-        UPDATE budget_reservations r SET closed_at = now()
-        WHERE r.agent_run_id = p_run_id AND r.closed_at IS NULL
-        RETURNING r.amount_usd - r.drawn_usd AS rest
-    )
-    SELECT coalesce(sum(rest), 0) FROM closed
+DECLARE
+    rest numeric;
+BEGIN
+    PERFORM 1 FROM agent_runs a WHERE a.id = p_run_id FOR NO KEY UPDATE;
+    UPDATE budget_reservations r SET closed_at = now()
+    WHERE r.agent_run_id = p_run_id AND r.closed_at IS NULL
+    RETURNING r.amount_usd - r.drawn_usd INTO rest;
+    RETURN coalesce(rest, 0);
+END
 $$;
 
 -- name: escrow_sweep
