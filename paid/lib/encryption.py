@@ -189,5 +189,11 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
             raise EncryptionError("A secret cannot be stored before its account is known.")
         return secret.stored_for(table=self.model._meta.db_table, column=str(self.column), account_id=int(account_id))
 
+    def get_prep_value(self, value: Any) -> Any:
+        # update(), bulk_update() and filter() know no account to seal for: they would store or send the plain text.
+        if isinstance(value, str | Secret):
+            raise EncryptionError("Write a secret with save() or create(): only a row knows its account.")
+        return super().get_prep_value(value)
+
     def value_to_string(self, obj: models.Model) -> str:
         raise EncryptionError("Secrets are not serialised.")
