@@ -4,30 +4,38 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
     health,
+    judgement,
     overview,
     projects,
     prompt_actions,
     prompts,
     pull_requests,
+    run_actions,
     run_log,
     runs,
     settings,
     sign_in,
 )
 
-run_patterns = [
+Patterns = list[URLPattern | URLResolver]
+
+run_patterns: Patterns = [
     path("", runs.run, name="run"),
+    path("stop", run_actions.run_stop, name="run_stop"),
+    path("retry", run_actions.run_retry, name="run_retry"),
     path("log", run_log.run_log, name="run_log"),
     path("log.txt", run_log.run_log_file, name="run_log_file"),
     path("log/stream", run_log.run_log_stream, name="run_log_stream"),
 ]
 
-project_patterns = [
+project_patterns: Patterns = [
     path("", projects.project, name="project"),
+    path("issues/new", projects.issue_new, name="issue_new"),
     path("issues/<int:number>/", projects.issue, name="issue"),
+    path("issues/<int:number>/run", run_actions.issue_run, name="issue_run"),
 ]
 
-prompt_patterns = [
+prompt_patterns: Patterns = [
     path("", prompts.prompt, name="prompt"),
     path("compare", prompts.prompt_compare, name="prompt_compare"),
     path("edit", prompt_actions.prompt_edit, name="prompt_edit"),
@@ -35,24 +43,28 @@ prompt_patterns = [
     path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
 ]
 
-pull_request_patterns = [
+pull_request_patterns: Patterns = [
     path("", pull_requests.pull_request, name="pull_request"),
+    path("merge", judgement.pull_request_merge, name="pull_request_merge"),
+    path("close", judgement.pull_request_close, name="pull_request_close"),
+    path("comment", judgement.pull_request_comment, name="pull_request_comment"),
 ]
 
-settings_patterns = [
+settings_patterns: Patterns = [
     path("profile/", settings.settings_profile, name="settings_profile"),
     path("password", settings.settings_password, name="settings_password"),
     path("members/", settings.settings_members, name="settings_members"),
     path("github/", settings.settings_github, name="settings_github"),
-    path("github/add", settings.settings_github_add, name="settings_github_add"),
+    path("github/connect", settings.settings_github_connect, name="settings_github_connect"),
     path("github/<int:token_id>/revoke", settings.settings_github_revoke, name="settings_github_revoke"),
     path("keys/", settings.settings_keys, name="settings_keys"),
     path("keys/add", settings.settings_keys_add, name="settings_keys_add"),
     path("keys/<int:key_id>/revoke", settings.settings_keys_revoke, name="settings_keys_revoke"),
 ]
 
-account_patterns = [
+account_patterns: Patterns = [
     path("", overview.overview, name="overview"),
+    path("try", run_actions.demo_start, name="demo_start"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", include(run_patterns)),
     path("projects/", projects.projects, name="projects"),
@@ -63,7 +75,7 @@ account_patterns = [
     path("settings/", include(settings_patterns)),
 ]
 
-urlpatterns: list[URLPattern | URLResolver] = [
+urlpatterns: Patterns = [
     path("healthz", health.healthz, name="healthz"),
     path("", sign_in.home, name="home"),
     path("sign-in/", sign_in.SignIn.as_view(), name="sign_in"),

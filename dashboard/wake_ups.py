@@ -38,7 +38,7 @@ async def wake_ups(run_id: int) -> AsyncIterator[Wait]:
     try:
         yield wait
     finally:
-        await subscription.aclose()
+        await subscription.aclose()  # type: ignore[no-untyped-call]
         await client.aclose()
 
 

@@ -54,10 +54,11 @@ def read_overview(account_id: int, *, days: int = 30) -> Overview:
     spent = spend_by_day(account_id, days)
     chart = [Day(entry.day, *runs.get(entry.day, (0, 0, 0)), entry.cost_usd) for entry in spent]
     completed = sum(day.completed for day in chart)
-    limit = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY).first()
+    budgets = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY)
+    daily_limit: Decimal | None = budgets.values_list("limit_usd", flat=True).first()  # type: ignore[assignment]
     return Overview(
         spent_today_usd=spent[-1].cost_usd,
-        daily_limit_usd=limit.limit_usd if limit else None,
+        daily_limit_usd=daily_limit,
         spent_usd=sum((entry.cost_usd for entry in spent), NOTHING),
         ended=completed + sum(day.failed for day in chart),
         completed=completed,

@@ -25,9 +25,9 @@ class RunFilterForm(StyledForm):
 
     def __init__(self, account: Account, data: QueryDict) -> None:
         super().__init__(data)
-        projects: forms.ModelChoiceField = self.fields["project"]  # type: ignore[assignment]
+        projects: forms.ModelChoiceField[Project] = self.fields["project"]  # type: ignore[assignment]
         projects.queryset = Project.objects.filter(account=account).order_by("name")
-        models: forms.ModelChoiceField = self.fields["model"]  # type: ignore[assignment]
+        models: forms.ModelChoiceField[LanguageModel] = self.fields["model"]  # type: ignore[assignment]
         models.queryset = LanguageModel.objects.filter(account_id__in=(0, account.pk)).order_by("name")
         agents: forms.ChoiceField = self.fields["agent"]  # type: ignore[assignment]
         used = AgentRun.objects.filter(account=account).order_by("agent").values_list("agent", flat=True).distinct()

@@ -1,13 +1,13 @@
 """Forms of the person and of the account's secrets. A secret is never put back into the page."""
 
+from typing import Any
+
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm
 
 from accounts.models import User
 from dashboard.forms.styled import StyledForm, style_widget
-
-# Prefixes by which GitHub marks its tokens; anything else is not one.
-TOKEN_PREFIXES = ("github_pat_", "ghp_")
+from projects.labels import DEFAULT_TRIGGER
 
 
 class ProfileForm(StyledForm):
@@ -16,29 +16,25 @@ class ProfileForm(StyledForm):
 
 
 class PasswordForm(PasswordChangeForm):
-    def __init__(self, user: User, *args: object, **kwargs: object) -> None:
-        super().__init__(user, *args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
         for field in self.fields.values():
             style_widget(field.widget)
             field.widget.attrs.pop("autofocus", None)
 
 
-class GithubTokenForm(StyledForm):
-    name = forms.CharField(max_length=200, help_text="So that you know it again, for example the team's name.")
+class ConnectGithubForm(StyledForm):
+    repository = forms.CharField(
+        max_length=300, widget=forms.TextInput({"placeholder": "owner/name", "autocomplete": "off"})
+    )
     token = forms.CharField(
         max_length=400,
         widget=forms.PasswordInput({"autocomplete": "off", "spellcheck": "false"}),
-        help_text="Kept sealed. You will not see it again here.",
+        help_text="Tried at once against this repository, then kept sealed. You will not see it again here.",
     )
-    expires_at = forms.DateField(
-        label="Expires on", required=False, widget=forms.DateInput({"type": "date"}), help_text="As GitHub says."
+    label = forms.CharField(
+        max_length=50, initial=DEFAULT_TRIGGER, help_text="An issue that gets this label is given to an agent."
     )
-
-    def clean_token(self) -> str:
-        token = str(self.cleaned_data["token"]).strip()
-        if not token.startswith(TOKEN_PREFIXES):
-            raise forms.ValidationError("This is not a GitHub token: one starts with github_pat_ or ghp_.")
-        return token
 
 
 class ProviderKeyForm(StyledForm):

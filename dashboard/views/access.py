@@ -87,4 +87,4 @@ def may(request: AccountRequest, role: Role) -> bool:
 
 def may_work(membership: Membership) -> bool:
     """Whether a member may start and stop runs, write issues, and judge pull requests."""
-    return False
+    return membership.may(Role.MEMBER)

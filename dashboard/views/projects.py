@@ -1,13 +1,20 @@
 """Projects and their issues."""
 
-from django.http import HttpResponse
-from django.shortcuts import render
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from accounts.models import Role
-from agent_runs.models import LIVE_STATUSES, AgentRun
+from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus
 from agent_runs.querysets import with_names
+from dashboard.forms.projects import IssueForm
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
-from projects.models import Issue, IssueState, Project
+from dashboard.views.asking import FormPage, form_page
+from projects.local_issues import write_issue
+from projects.models import ForgeKind, Issue, IssueState, Project
 from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of
 
 ISSUES_SHOWN = 200
@@ -51,21 +58,30 @@ def project(request: AccountRequest, project_id: int) -> HttpResponse:
     return render(request, "dashboard/projects/project.html", context)
 
 
-def _with_runs(issues: list[Issue]) -> list[dict[str, object]]:
-    """Each issue with its newest run, how many there were, and what they cost together: one query for all."""
+@dataclass(frozen=True)
+class IssueRow:
+    """An issue with its runs, the newest first."""
+
+    issue: Issue
+    runs: list[AgentRun]
+
+    @property
+    def newest(self) -> AgentRun | None:
+        return self.runs[0] if self.runs else None
+
+    @property
+    def cost_usd(self) -> Decimal:
+        costs: list[Decimal] = [run.cost_usd for run in self.runs]  # type: ignore[misc]
+        return sum(costs, Decimal(0))
+
+
+def _with_runs(issues: list[Issue]) -> list[IssueRow]:
+    """One query for the runs of all issues."""
     runs: dict[int, list[AgentRun]] = {}
     found = AgentRun.objects.filter(issue__in=issues).only("issue_id", "status", "cost_usd", "created_at")
     for run in found.order_by("-created_at", "-id"):
         runs.setdefault(run.issue_id, []).append(run)
-    return [
-        {
-            "issue": issue,
-            "runs": runs.get(issue.pk, []),
-            "newest": next(iter(runs.get(issue.pk, [])), None),
-            "cost_usd": sum(run.cost_usd for run in runs.get(issue.pk, [])),
-        }
-        for issue in issues
-    ]
+    return [IssueRow(issue, runs.get(issue.pk, [])) for issue in issues]
 
 
 @account_page()
@@ -76,8 +92,27 @@ def issue(request: AccountRequest, project_id: int, number: int) -> HttpResponse
         "issue": found,
         "project": found.project,
         "runs": runs,
-        "has_live_run": any(run.status in LIVE_STATUSES for run in runs),
+        "has_live_run": any(RunStatus(run.status).is_live for run in runs),
         "comments": list(comments_of(found.project, found.number)),
         "may_start": may_work(request.membership),
     }
     return render(request, "dashboard/projects/issue.html", context)
+
+
+@account_page("GET", "POST", role=Role.MEMBER)
+def issue_new(request: AccountRequest, project_id: int) -> HttpResponse:
+    found = get_project(request, project_id)
+    if found.forge != ForgeKind.LOCAL:
+        raise Http404
+    form = IssueForm(request.POST) if request.method == "POST" else IssueForm()
+    if form.is_valid():
+        written = write_issue(project=found, author=request.user, **form.cleaned_data)
+        return redirect("issue", request.account.slug, found.pk, written.number)
+    page = FormPage(
+        title="New issue",
+        text="Say it as you would to a colleague who has never seen this code.",
+        button="Create issue",
+        back=reverse("project", args=[request.account.slug, found.pk]),
+        back_label=found.name,
+    )
+    return form_page(request, page, form)

@@ -8,12 +8,24 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from accounts.credentials import DuplicateCredential, add_github_token, add_provider_key, revoke
+from accounts.credentials import DuplicateCredential, add_provider_key, revoke
 from accounts.models import GithubToken, Membership, ProviderKey, Role
 from accounts.people import EmailTaken, change_password, save_profile
-from dashboard.forms.settings import GithubTokenForm, PasswordForm, ProfileForm, ProviderKeyForm
+from dashboard.forms.settings import ConnectGithubForm, PasswordForm, ProfileForm, ProviderKeyForm
 from dashboard.views.access import AccountRequest, account_page, may
 from dashboard.views.asking import Question, ask
+from projects.connections import NotALabel, NotARepositoryName, connect_github
+from projects.forges.base import ForgeError, NotFoundOnForge
+from projects.forges.github.errors import BadToken, MissingPermission
+
+# Beside which field of the form a refusal belongs; the others stand above it.
+_FIELD_OF: dict[type[ForgeError], str] = {
+    NotARepositoryName: "repository",
+    NotFoundOnForge: "repository",
+    NotALabel: "label",
+    BadToken: "token",
+    MissingPermission: "token",
+}
 
 
 def _profile(request: AccountRequest, profile: forms.Form, password: forms.Form) -> HttpResponse:
@@ -59,26 +71,20 @@ def settings_members(request: AccountRequest) -> HttpResponse:
 
 @account_page()
 def settings_github(request: AccountRequest) -> HttpResponse:
-    return _github(request, GithubTokenForm())
+    return _github(request, ConnectGithubForm())
 
 
 @account_page("POST", role=Role.ADMIN)
-def settings_github_add(request: AccountRequest) -> HttpResponse:
-    form = GithubTokenForm(request.POST)
+def settings_github_connect(request: AccountRequest) -> HttpResponse:
+    form = ConnectGithubForm(request.POST)
     if form.is_valid():
         try:
-            add_github_token(
-                account=request.account,
-                name=form.cleaned_data["name"],
-                token=form.cleaned_data["token"],
-                expires_on=form.cleaned_data["expires_at"],
-                actor=request.user,
-            )
-        except DuplicateCredential as error:
-            form.add_error("token", str(error))
+            project = connect_github(account=request.account, actor=request.user, **form.cleaned_data)
+        except ForgeError as error:
+            form.add_error(_FIELD_OF.get(type(error)), str(error) or error.__doc__ or "")
         else:
-            messages.success(request, "The token is added and sealed.")
-            return redirect("settings_github", request.account.slug)
+            messages.success(request, f"{project} is connected. Label an issue to give it to an agent.")
+            return redirect("project", request.account.slug, project.pk)
     return _github(request, form)
 
 

@@ -98,7 +98,7 @@ class Visit:
 
     def overflow_pixels(self) -> int:
         """How much wider the page is than its window."""
-        return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+        return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 @pytest.fixture

@@ -31,3 +31,8 @@ def bob(world: World) -> Client:
 @pytest.fixture
 def charlie(world: World) -> Client:
     return signed_in_as(world.charlie)
+
+
+@pytest.fixture
+def vera(world: World) -> Client:
+    return signed_in_as(world.vera)

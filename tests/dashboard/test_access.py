@@ -1,9 +1,14 @@
-"""Alice owns, Bob is a member, Charlie sees nothing."""
+"""Alice owns, Bob is a member, Vera may look, Charlie sees nothing."""
 
 from http import HTTPStatus
 
 from django.test import Client
 
+from accounts.models import GithubToken, ProviderKey
+from agent_runs.models import AgentRun
+from paid.lib.tenancy import platform
+from projects.models import Comment, PullRequest, PullRequestState
+from prompts.models import PromptVersion
 from tests.dashboard.addresses import tenant_addresses
 from tests.dashboard.world import World
 
@@ -53,12 +58,45 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
     assert {
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
-        "settings_members", "settings_github", "settings_keys",
+        "settings_members", "settings_github", "settings_keys", "issue_new",
+        "pull_request_merge", "pull_request_close",
     } <= read  # fmt: skip
     assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
 
 
+SECRETS = ("settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke")
+WORK = (
+    "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "prompt_edit", "prompt_promote",
+    "prompt_withdraw", "pull_request_merge", "pull_request_close", "pull_request_comment",
+)  # fmt: skip
+
+
 def test_a_member_may_not_touch_the_accounts_secrets(world: World, bob: Client):
     addresses = tenant_addresses(world)
-    for name in ("settings_github_add", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke"):
-        assert bob.post(addresses[name]).status_code == HTTPStatus.FORBIDDEN
+
+    assert {name: bob.post(addresses[name]).status_code for name in SECRETS} == dict.fromkeys(
+        SECRETS, HTTPStatus.FORBIDDEN
+    )
+    with platform():
+        assert GithubToken.objects.get().revoked_at is None
+        assert ProviderKey.objects.get().revoked_at is None
+
+
+def test_a_viewer_starts_changes_and_judges_nothing(world: World, vera: Client):
+    addresses = tenant_addresses(world)
+
+    assert {name: vera.post(addresses[name]).status_code for name in (*WORK, *SECRETS)} == dict.fromkeys(
+        (*WORK, *SECRETS), HTTPStatus.FORBIDDEN
+    )
+    with platform():
+        assert AgentRun.objects.count() == 3
+        assert PromptVersion.objects.filter(prompt=world.prompt).count() == 2
+        assert Comment.objects.count() == 1
+        assert PullRequest.objects.get().state == PullRequestState.OPEN
+
+
+def test_a_viewers_pages_offer_nothing_that_they_may_not_do(world: World, vera: Client):
+    page = vera.get(f"/a/northwind/runs/{world.live_run.pk}/").content.decode()
+
+    assert "Add a --max-length option" in page
+    assert "/stop" not in page

@@ -1,4 +1,4 @@
-"""One account with everything in it, and who visits: Alice owns, Bob is a member, Charlie belongs elsewhere."""
+"""One account with everything in it, and who visits: Alice owns, Bob works, Vera looks, Charlie is elsewhere."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +25,7 @@ from tests.factories.agent_runs import (
     RunDiffFactory,
     RunStepFactory,
 )
-from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory
+from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory, TokenUsageFactory
 from tests.factories.projects import CommentFactory, IssueFactory, ProjectFactory, PullRequestFactory
 from tests.factories.prompts import LanguageModelFactory, PromptFactory, PromptVersionFactory
 
@@ -87,6 +87,7 @@ class World:
     alice: User
     bob: User
     charlie: User
+    vera: User
     project: Project
     issue: Issue
     pull_request: PullRequest
@@ -101,9 +102,11 @@ class World:
 
 def make_world() -> World:
     account = AccountFactory(name="Northwind Labs", slug="northwind")
-    alice, bob, charlie = (
-        UserFactory(name=f"{name} Example", email=f"{name.lower()}@example.com") for name in ("Alice", "Bob", "Charlie")
+    alice, bob, charlie, vera = (
+        UserFactory(name=f"{name} Example", email=f"{name.lower()}@example.com")
+        for name in ("Alice", "Bob", "Charlie", "Vera")
     )
+    MembershipFactory(account=account, user=vera, role=Role.VIEWER)
     MembershipFactory(account=account, user=alice, role=Role.OWNER)
     MembershipFactory(account=account, user=bob, role=Role.MEMBER)
     MembershipFactory(account=AccountFactory(name="Elsewhere", slug="elsewhere"), user=charlie, role=Role.OWNER)
@@ -137,6 +140,7 @@ def make_world() -> World:
         alice=alice,
         bob=bob,
         charlie=charlie,
+        vera=vera,
         project=project,
         issue=issue,
         pull_request=pull_request,
@@ -205,6 +209,8 @@ def _finished(issue: Issue, pull_request: PullRequest, actor: User, common: dict
             finished_at=started + timedelta(seconds=9 * position + 8),
             detail="Pull request #2" if name == StepName.PUBLISH else "",
         )
+    for tokens, cost in ((12_000, "0.050000000000"), (6_344, "0.033127450000")):
+        TokenUsageFactory(run=run, input_tokens=tokens, cost_usd=Decimal(cost))
     RunDiffFactory(agent_run=run, patch=PATCH, files_changed=2, lines_added=9, lines_removed=1)
     ModelSelectionFactory(
         agent_run=run, reason="This is a sample project: the scripted model plays its agent.", candidates=[{}, {}]
