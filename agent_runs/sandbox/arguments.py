@@ -67,8 +67,30 @@ def _system() -> Iterator[str]:
         yield from ("--ro-bind", bind.source, bind.target)
 
 
+def _kernel_switches() -> Iterator[str]:
+    """Close what a fresh /proc leaves open: the kernel lets its root user write to switches of the whole host, with
+    or without capabilities, and the agent of a worker that runs as root is that user under another number.
+
+    (/proc/sys/kernel/core_pattern alone would run any program outside.) The lists are those of the OCI runtimes.
+    """
+    for name in ("sys", "sysrq-trigger", "irq", "bus", "fs", "mtrr", "pressure"):
+        yield from ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")
+    for name in ("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug"):
+        yield from _hidden(f"/proc/{name}")
+    for name in ("timer_list", "timer_stats", "kmsg", "kallsyms", "slabinfo", "pagetypeinfo", "vmallocinfo"):
+        yield from _hidden(f"/proc/{name}")
+
+
+def _hidden(path: str) -> Iterator[str]:
+    if os.path.isdir(path):
+        yield from ("--size", "4096", "--tmpfs", path, "--remount-ro", path)
+    elif os.path.exists(path):
+        # A device on a mount without devices can be neither read nor written.
+        yield from ("--ro-bind", "/dev/null", path)
+
+
 def _own_files(spec: SandboxSpec) -> Iterator[str]:
-    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from ("--proc", "/proc", *_kernel_switches(), "--dev", "/dev")
     yield from ("--perms", "1777", "--size", str(256 * _MEBIBYTE), "--tmpfs", _SHARED_MEMORY)
     yield from ("--perms", "1777", "--size", str(spec.temporary_mebibytes * _MEBIBYTE), "--tmpfs", TEMPORARY)
     yield from ("--perms", "0700", "--size", str(spec.home_mebibytes * _MEBIBYTE), "--tmpfs", HOME)

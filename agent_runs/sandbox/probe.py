@@ -1,5 +1,6 @@
 """Can this machine make a sandbox? Answered by making one."""
 
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -49,4 +50,6 @@ def probe() -> SandboxProbe:
     if result.stdout.strip() != b"1000":
         words = result.stderr.decode(errors="replace").strip()
         return SandboxProbe(False, f"The sandbox was made, but nothing ran in it: {words}.{_hint()}")
-    return SandboxProbe(True, f"Agents are sealed by bubblewrap ({milliseconds:.0f} ms).", milliseconds)
+    advice = " Paid runs as root here: run it as an ordinary user, so that an escape would gain nothing."
+    words = f"Agents are sealed by bubblewrap ({milliseconds:.0f} ms)." + (advice if os.geteuid() == 0 else "")
+    return SandboxProbe(True, words, milliseconds)

@@ -149,6 +149,31 @@ def test_nothing_is_writable_outside_of_workspace_home_and_tmp(room: Room, path:
     assert code != 0
 
 
+def test_no_switch_of_the_kernel_can_be_written(room: Room) -> None:
+    """As the host's root, whatever its number inside, an agent could otherwise set core_pattern and leave."""
+    for switch in ("kernel/core_pattern", "vm/swappiness", "kernel/hostname", "fs/aio-max-nr"):
+        code, words = room.shell(f"cat /proc/sys/{switch} > /proc/sys/{switch}")
+        assert (code, words.endswith("Read-only file system")) == (2, True), words
+    probe_all = """
+import os
+for directory, names, files in os.walk("/proc"):
+    names[:] = [name for name in names if not name.isdigit()]
+    for name in files:
+        try:
+            os.close(os.open(os.path.join(directory, name), os.O_WRONLY))
+        except OSError:
+            continue
+        print(directory, name)
+"""
+    assert room.python(probe_all) == ""
+
+
+@pytest.mark.parametrize("name", ["kcore", "keys", "kallsyms", "interrupts", "timer_list", "slabinfo", "kmsg"])
+def test_what_the_kernel_tells_about_the_host_is_hidden(room: Room, name: str) -> None:
+    code, _ = room.shell(f"head -c 1 /proc/{name} > /dev/null")
+    assert code != 0
+
+
 def test_workspace_home_and_tmp_are_writable(room: Room) -> None:
     code, words = room.shell('for d in /workspace "$HOME" /tmp /dev/shm; do echo x > $d/x || exit 1; done; id -u; pwd')
     assert (code, words) == (0, "1000\n/workspace")

@@ -1,9 +1,11 @@
 """The real Claude Code binary, sealed and supervised, against a scripted model on a Unix socket."""
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +159,28 @@ def test_killing_the_worker_changes_nothing_for_the_agent(job: AgentJob, made: W
     starts = [record for record in spool.read_from(job.run_dir, 0)[0] if '"subtype":"init"' in record.text]
     assert len(starts) == 1
     assert served.model.counters.total.calls == result.turns
+
+
+async def out_of_money(_scope: object, receive: Any, send: Any) -> None:
+    """What the gateway says when a run's budget is used up."""
+    await receive()
+    words = "The budget of this run is used up: 0.0000 USD are left."
+    body = json.dumps({"type": "error", "error": {"type": "permission_error", "message": words}}).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def test_a_refusal_for_want_of_money_ends_the_run_at_once(job: AgentJob, tmp_path: Path) -> None:
+    (tmp_path / "poor").mkdir()
+    path = tmp_path / "poor" / "gateway.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        with serving(out_of_money, listener):
+            supervisor.launch(replace(job, gateway_socket=str(path)))
+            _, result, ended = follow(job)
+    assert (result.outcome, ended.reason) == ("budget", "finished"), result
+    assert "The budget of this run is used up" in result.text
 
 
 def test_the_binary_is_the_one_that_was_recorded() -> None:

@@ -4,7 +4,7 @@ import shutil
 
 from temporalio import activity
 
-from agent_runs import supervisor
+from agent_runs import supervisor, workspace
 from agent_runs.models import AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import begin_step, end_open_steps, end_step, finish_run
 from metrics.operations import close_escrow
@@ -40,6 +40,8 @@ def clear_workspace(ref: RunRef) -> None:
         run = load_run(ref)
     if run is not None:
         SpoolTail(run, str(run_dir)).read_to_end()
+    # Knows how to delete what an agent locked away from its owner.
+    workspace.remove(str(run_dir))
     shutil.rmtree(run_dir, ignore_errors=False)
 
 
