@@ -241,6 +241,10 @@ def _is_known(project: Project, meaning: Meaning) -> bool:
 # --- claims
 
 
+class ClaimedElsewhere(Exception):
+    """Somebody digests this delivery, or died while doing so: its claim still holds for some minutes."""
+
+
 @dataclass(frozen=True)
 class Claimed:
     """A delivery that is ours to digest until the claim runs out."""
@@ -253,15 +257,19 @@ class Claimed:
 
 
 def claim(delivery_id: int) -> Claimed | None:
-    """Claim a delivery for digestion; None when it is done, or somebody else's claim still holds."""
+    """Claim a delivery for digestion; None when it is done or gone. Raises ClaimedElsewhere."""
     with platform():
         free = Q(claim_state=ClaimState.RECEIVED) | Q(claim_state=ClaimState.CLAIMED, claimed_until__lt=Now())
         won = WebhookDelivery.objects.filter(free, pk=delivery_id).update(
             claim_state=ClaimState.CLAIMED, claimed_until=Now() + CLAIM_TIME
         )
-        if not won:
-            return None
-        row = WebhookDelivery.objects.get(pk=delivery_id)
+        row = WebhookDelivery.objects.filter(pk=delivery_id).first()
+    if row is None:
+        return None
+    if not won and row.claim_state == ClaimState.CLAIMED:
+        raise ClaimedElsewhere
+    if not won:
+        return None
     return Claimed(row.pk, row.account_id, row.project_id, row.event, Payload.model_validate(row.payload))
 
 
@@ -270,6 +278,15 @@ def release(delivery_id: int) -> None:
     with platform():
         WebhookDelivery.objects.filter(pk=delivery_id, claim_state=ClaimState.CLAIMED).update(
             claim_state=ClaimState.RECEIVED, claimed_until=None
+        )
+
+
+def give_up(delivery_id: int, error: str) -> None:
+    """End a delivery whose digestion failed for good, claimed or not."""
+    with platform():
+        unsettled = Q(claim_state__in=(ClaimState.RECEIVED, ClaimState.CLAIMED))
+        WebhookDelivery.objects.filter(unsettled, pk=delivery_id).update(
+            claim_state=ClaimState.FAILED, claimed_until=None, error=error[:2000]
         )
 
 

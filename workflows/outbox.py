@@ -21,8 +21,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from paid.lib.outbox import OUTBOX_CHANNEL
 from paid.lib.tenancy import platform
+from projects.contracts import INBOX_WORKFLOW
 from workflows.connections import released_connections
 from workflows.contracts import ISSUE_WORKFLOW, IssueInput
+from workflows.forge_contracts import InboxInput
 from workflows.models import OutboxCommand
 from workflows.operations.states import record_started
 
@@ -34,7 +36,7 @@ FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 300.0
 POLL_SECONDS = 5.0
 RPC_TIMEOUT = timedelta(seconds=10)
-START_INPUTS: dict[str, Callable[[], object]] = {ISSUE_WORKFLOW: IssueInput}
+START_INPUTS: dict[str, Callable[[], object]] = {ISSUE_WORKFLOW: IssueInput, INBOX_WORKFLOW: InboxInput}
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,15 @@ from workflows.connections import ReleaseConnections
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
 from workflows.issue_workflow import IssueWorkflow
 from workflows.outbox import OutboxSweep
+from workflows.poll_workflow import PollProjectWorkflow
 from workflows.reconciliation import Reconciliation
 from workflows.run_workflow import RunWorkflow
+from workflows.schedules import PollSchedules
+from workflows.webhook_inbox import WebhookInboxWorkflow
 
 logger = logging.getLogger(__name__)
 
-WORKFLOWS = [IssueWorkflow, RunWorkflow]
+WORKFLOWS = [IssueWorkflow, RunWorkflow, WebhookInboxWorkflow, PollProjectWorkflow]
 # A cancellation reaches an activity with the answer to a heartbeat: not later than this.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 GRACEFUL_SHUTDOWN = timedelta(seconds=8)
@@ -55,7 +58,7 @@ async def run_worker(queue: str, *, threads: int, stop: asyncio.Event, ready: Ca
         return
     background: list[Awaitable[None]] = []
     if queue == CONTROL_QUEUE:
-        background = [OutboxSweep(client).run(), Reconciliation(client).run()]
+        background = [OutboxSweep(client).run(), Reconciliation(client).run(), PollSchedules(client).run()]
     async with make_worker(client, queue, threads=threads):
         tasks = [asyncio.ensure_future(work) for work in background]
         ready()

@@ -1,11 +1,15 @@
 """What workers do. Synchronous, in threads; each opens its own short tenant context."""
 
+from collections.abc import Callable
+from typing import Any
+
 from workflows.activities.agent import run_agent
 from workflows.activities.finish import clear_workspace, finish_run_activity
+from workflows.activities.forge import digest_delivery, give_up_delivery, poll_project
 from workflows.activities.prepare import prepare_workspace
 from workflows.activities.publish import publish_run
 
-CONTROL_ACTIVITIES = [finish_run_activity]
-AGENTS_ACTIVITIES = [prepare_workspace, run_agent, publish_run, clear_workspace]
+CONTROL_ACTIVITIES: list[Callable[..., Any]] = [finish_run_activity, digest_delivery, give_up_delivery, poll_project]
+AGENTS_ACTIVITIES: list[Callable[..., Any]] = [prepare_workspace, run_agent, publish_run, clear_workspace]
 
 __all__ = ["AGENTS_ACTIVITIES", "CONTROL_ACTIVITIES"]

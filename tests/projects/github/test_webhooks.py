@@ -15,6 +15,7 @@ from paid.lib.encryption import Secret
 from paid.lib.tenancy import platform
 from projects.models import ClaimState, Project, WebhookDelivery
 from projects.webhooks import (
+    ClaimedElsewhere,
     CommitChecked,
     DeliveryNotUnderstood,
     IssueChanged,
@@ -219,7 +220,8 @@ def test_a_delivery_is_claimed_once(received: int):
     first = claim(received)
     assert first is not None
     assert (first.id, first.event, first.payload.action) == (received, "issues", "labeled")
-    assert claim(received) is None
+    with pytest.raises(ClaimedElsewhere):
+        claim(received)
 
 
 def test_a_claim_that_ran_out_is_claimed_again(received: int):
