@@ -1,6 +1,7 @@
 """From an empty PostgreSQL to one that the processes can use: roles, databases, tables, seeds, a first login."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def seed(say: Callable[[str], None]) -> None:
     for name in SEEDS:
         if name in get_commands():
             say(f"seeding: {name}")
-            call_command(name, verbosity=0)
+            # What it changed is for who calls it by hand; standard output belongs to our caller.
+            call_command(name, stdout=io.StringIO())
 
 
 def first_login(password: str) -> tuple[str, str | None]:
