@@ -8,10 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from workflows.operations import start_demo_run
 
-from accounts.models import Account, Membership, Role
-from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus
+from accounts.models import Account, Membership, Role, User
+from agent_runs.errors import RunAlreadyLive
+from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, RunTrigger
 from dashboard.views.health import state_of_parts
 from metrics.querysets import cost_of_run
 from paid.lib.tenancy import GLOBAL_ACCOUNT_ID, platform, tenant
@@ -28,6 +28,7 @@ from paid.stack.launch import (
 )
 from paid.stack.lock import AlreadyRunningError, StackLock
 from paid.stack.prepare import close_connections
+from workflows.operations import start_demo_run
 
 EXIT_NOT_COMPLETED, EXIT_INTERRUPTED = 1, 130
 POLL_SECONDS = 0.2
@@ -92,7 +93,7 @@ class Command(BaseCommand):
         account_id, user_id = membership.account_id, membership.user_id
         with tenant(account_id, user_id):
             account = Account.objects.get(pk=account_id)
-            run = start_demo_run(account=account, actor=membership.user)
+            run = _start_or_follow(account, membership.user)
             self._say(f"run {run.pk} of {run.project} #{run.issue.number} is {run.status}")
         status = run.status
         while status in LIVE_STATUSES:
@@ -122,6 +123,14 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stderr.write(text)
         self.stderr.flush()
+
+
+def _start_or_follow(account: Account, user: User) -> AgentRun:
+    """A demo that was interrupted goes on when workers are back: that run is followed, not a second one refused."""
+    try:
+        return start_demo_run(account=account, actor=user)
+    except RunAlreadyLive:
+        return AgentRun.objects.filter(trigger=RunTrigger.DEMO, status__in=LIVE_STATUSES).latest("created_at")
 
 
 def _missing_parts() -> str:
