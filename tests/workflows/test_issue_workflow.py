@@ -2,7 +2,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import workers
+from tests.workflows.playing import workers
 from tests.workflows.steps import Steps
 from workflows.contracts import (
     CONTROL_QUEUE,

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import workers
+from tests.workflows.playing import workers
 from tests.workflows.steps import Steps
 from workflows.contracts import (
     AGENTS_QUEUE,

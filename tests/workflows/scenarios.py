@@ -1,0 +1,139 @@
+"""Ways through our workflows whose histories are kept in `histories/`.
+
+`python -m tests.workflows.scenarios` records what is missing there. A history is never recorded anew because a test
+fails: it stands for workflows that run somewhere right now. Guard the change with `workflow.patched`, add a scenario.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.playing import path_of_test_server, workers
+from tests.workflows.steps import Steps
+from workflows.contracts import (
+    CONTROL_QUEUE,
+    ISSUE_WORKFLOW,
+    RUN_WORKFLOW,
+    START_SIGNAL,
+    IssueInput,
+    PreparedRun,
+    RunRef,
+    StepOutcome,
+    Verdict,
+)
+
+HISTORIES = Path(__file__).parent / "histories"
+RUN = RunRef(account_id=1, run_id=7)
+FAILED = StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")
+# What a workflow decides, as the server notes it down.
+COMMANDS = (
+    "activityTaskScheduledEventAttributes",
+    "startChildWorkflowExecutionInitiatedEventAttributes",
+    "signalExternalWorkflowExecutionInitiatedEventAttributes",
+    "timerStartedEventAttributes",
+    "activityTaskCancelRequestedEventAttributes",
+    "workflowExecutionContinuedAsNewEventAttributes",
+    "workflowExecutionCompletedEventAttributes",
+    "workflowExecutionFailedEventAttributes",
+    "workflowExecutionCanceledEventAttributes",
+)
+# Numbers that the server gives, and payloads: a changed dataclass shows in the replay.
+NOT_DECIDED = {"workflowTaskCompletedEventId", "input", "result", "scheduledEventId", "header", "firstExecutionRunId"}
+OF_THIS_MACHINE = {"identity", "stackTrace"}
+
+Handle = WorkflowHandle[Any, Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    steps: Callable[[], Steps]
+    start: Callable[[Client, Steps], Awaitable[Handle]]
+
+
+async def start_run(client: Client, steps: Steps) -> Handle:
+    return await client.start_workflow(RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE)
+
+
+async def start_and_cancel(client: Client, steps: Steps) -> Handle:
+    handle = await start_run(client, steps)
+    await steps.began.wait()
+    await handle.cancel()
+    return handle
+
+
+async def start_issue(client: Client, steps: Steps) -> Handle:
+    return await client.start_workflow(
+        ISSUE_WORKFLOW,
+        IssueInput(pending=(RUN, RunRef(1, 8)), seen=(7, 8)),
+        id="issue-1-42",
+        task_queue=CONTROL_QUEUE,
+        start_signal=START_SIGNAL,
+        start_signal_args=[RUN],
+    )
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "run_completed": Scenario(Steps, start_run),
+    "run_not_prepared": Scenario(lambda: Steps(prepared=PreparedRun(FAILED)), start_run),
+    "run_agent_failed": Scenario(lambda: Steps(agent=FAILED), start_run),
+    "run_not_published": Scenario(lambda: Steps(published=FAILED), start_run),
+    "run_broken": Scenario(lambda: Steps(breaks=frozenset({"publish_run"})), start_run),
+    "run_cancelled": Scenario(lambda: Steps(hangs=frozenset({"run_agent"})), start_and_cancel),
+    "issue_with_two_runs": Scenario(Steps, start_issue),
+}
+
+
+def history_path(name: str) -> Path:
+    return HISTORIES / f"{name}.json"
+
+
+async def play(name: str) -> WorkflowHistory:
+    """Take the way on a server of its own and return the history that came of it."""
+    scenario = SCENARIOS[name]
+    steps = scenario.steps()
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=path_of_test_server()
+    ) as environment:
+        async with workers(environment.client, steps):
+            handle = await scenario.start(environment.client, steps)
+            await handle.result()
+        return await handle.fetch_history()
+
+
+def commands_of(history: WorkflowHistory) -> list[dict[str, Any]]:
+    """What the workflow decided, in order, without what the server added."""
+    decided: list[dict[str, Any]] = []
+    for event in history.events:
+        for attributes, values in MessageToDict(event).items():
+            if attributes in COMMANDS:
+                kept = {key: value for key, value in values.items() if key not in NOT_DECIDED}
+                decided.append({attributes.removesuffix("EventAttributes"): kept})
+    return decided
+
+
+def without_this_machine(value: Any) -> Any:
+    """A history says which host and which path it came from; neither is replayed."""
+    if isinstance(value, dict):
+        return {key: without_this_machine(item) for key, item in value.items() if key not in OF_THIS_MACHINE}
+    return [without_this_machine(item) for item in value] if isinstance(value, list) else value
+
+
+async def record_missing() -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    for name in SCENARIOS:
+        if not history_path(name).exists():
+            history = await play(name)
+            text = json.dumps(without_this_machine(json.loads(history.to_json())), indent=1)
+            history_path(name).write_text(f"{text}\n")
+            print(f"recorded {name}")  # noqa: T201 - a command's answer
+
+
+if __name__ == "__main__":
+    asyncio.run(record_missing())

@@ -1,0 +1,28 @@
+"""Histories of workflows that run somewhere: today's code must still follow each of them, and decide the same."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from tests.workflows.scenarios import SCENARIOS, commands_of, history_path, play
+from workflows.issue_workflow import IssueWorkflow
+from workflows.run_workflow import RunWorkflow
+
+
+def stored(name: str) -> WorkflowHistory:
+    return WorkflowHistory.from_json(name, history_path(name).read_text())
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_stored_history_replays(name: str):
+    await Replayer(workflows=[IssueWorkflow, RunWorkflow]).replay_workflow(stored(name))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_workflow_decides_what_it_decided_before(name: str):
+    """Also what a replay does not compare: time-outs, retry policies, queues.
+
+    Fails after an edit that running workflows would not survive, or would carry out with other limits. Guard it with
+    `workflow.patched`, then add a scenario for the new way.
+    """
+    assert commands_of(await play(name)) == commands_of(stored(name))
