@@ -29,7 +29,7 @@ PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
 
 INSTALLED_APPS = [
-    "paid",
+    "paid.apps.PaidConfig",
     "dashboard",
     "workflows",
     "metrics",
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "prompts",
     "projects",
     "accounts",
-    "django.contrib.admin",
+    "paid.apps.PaidAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

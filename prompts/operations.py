@@ -19,6 +19,7 @@ SAVED = "prompt.version_saved"
 PROMOTED = "prompt.promoted"
 ROLLED_BACK = "prompt.rolled_back"
 WITHDRAWN = "prompt.withdrawn"
+DESCRIBED = "prompt.described"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PromptText:
 
 @dataclass(frozen=True)
 class SavedVersion:
-    """`newer` are the versions that came in between: then this one is kept, but is not current."""
+    """`newer` is what became current in between: then this version is kept, but does not replace it."""
 
     version: PromptVersion
     is_current: bool
@@ -86,9 +87,9 @@ def save_version(
 ) -> SavedVersion:
     """Add a version that was written from `expected_parent`, and make it current.
 
-    Whoever saves after somebody else from the same parent loses nothing: the text is saved under the next number
-    with its true parent, but it does not become current, and `newer` names what came in between. Raises
-    `TemplateRefused`, `NothingChanged`, `VersionNotOfPrompt`.
+    When another version is current than `expected_parent`, somebody was faster, or an older one was edited: the
+    text is saved under the next number with its true parent, so nothing is lost, but it does not become current,
+    and `newer` says what is. Raises `TemplateRefused`, `NothingChanged`, `VersionNotOfPrompt`.
     """
     variables = _variables(text)
     locked = _lock(prompt)
@@ -98,8 +99,8 @@ def save_version(
             raise NothingChanged
     versions = PromptVersion.objects.filter(account_id=locked.account_id, prompt=locked)
     newest = versions.aggregate(newest=Max("version"))["newest"] or 0
-    seen = expected_parent.version if expected_parent else 0
-    newer = tuple(versions.filter(version__gt=seen).select_related("created_by").order_by("version"))
+    current = versions.filter(pk=locked.current_version_id) if locked.current_version_id else versions.none()
+    newer = tuple(current.exclude(pk=expected_parent.pk) if expected_parent else current)
     version = _add_version(locked, newest + 1, text, variables, expected_parent, change_notes, actor)
     is_current = is_promoted and not newer
     if is_current:
@@ -154,6 +155,17 @@ def withdraw(*, prompt: Prompt, actor: User | None) -> None:
     if locked.current_version_id is not None:
         _make_current(locked, None, actor, WITHDRAWN)
     prompt.current_version_id = None
+
+
+@transaction.atomic
+def describe_prompt(
+    *, prompt: Prompt, name: str, category: PromptCategory | str, description: str, actor: User | None
+) -> None:
+    """Change what people read about the prompt; its text is a matter of versions."""
+    locked = _lock(prompt)
+    locked.name, locked.category, locked.description = name, category, description
+    locked.save(update_fields=["name", "category", "description"])
+    _audit(locked, DESCRIBED, actor, {"name": name, "category": str(category)})
 
 
 def _scope(account_id: int, project: Project | None) -> Scope:

@@ -1,7 +1,5 @@
 """Reads on prompts, models and style guides."""
 
-from dataclasses import dataclass
-
 from django.db import connection
 from django.db.models import DecimalField, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
@@ -28,21 +26,13 @@ def prompts_of(account_id: int) -> QuerySet[Prompt]:
     )
 
 
-@dataclass(frozen=True)
-class PromptMatch:
-    """A found prompt, and whether by `words` (full text) or by `parts` of words."""
-
-    prompt: Prompt
-    by: str
-
-
-def search_prompts(*, account_id: int, text: str, limit: int = 50) -> list[PromptMatch]:
+def search_prompts(*, account_id: int, text: str, limit: int = 50) -> list[Prompt]:
     """The prompts whose current version, name or slug matches, best first. Uses the indexes also as a tenant."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT prompt_id, matched_by FROM search_prompts(%s, %s)", [text, limit])
-        matched_by: dict[int, str] = dict(cursor.fetchall())
-    found = prompts_of(account_id).in_bulk(list(matched_by))
-    return [PromptMatch(found[prompt_id], by) for prompt_id, by in matched_by.items() if prompt_id in found]
+        cursor.execute("SELECT prompt_id FROM search_prompts(%s, %s)", [text, limit])
+        best_first = [row[0] for row in cursor.fetchall()]
+    found = prompts_of(account_id).in_bulk(best_first)
+    return [found[prompt_id] for prompt_id in best_first if prompt_id in found]
 
 
 def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
