@@ -137,7 +137,7 @@ class Diff:
 class Finding:
     """Why a diff may not be published as it is. `excerpt` never shows a secret in full."""
 
-    kind: Literal["secret", "workflow_file", "large_file", "symlink"]
+    kind: Literal["secret", "workflow_file", "large_file", "symlink", "unsearched"]
     path: str
     line: int | None
     excerpt: str

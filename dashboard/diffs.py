@@ -36,7 +36,9 @@ def parse(patch: str) -> list[DiffFile]:
     files: list[DiffFile] = []
     old = new = 0
     inside_hunk = False
-    for text in patch.splitlines():
+    # Git ends lines with a newline only. Whatever else counts as an end of line elsewhere may stand inside of one, and
+    # must not be able to look like a header that hides what follows.
+    for text in patch.removesuffix("\n").split("\n"):
         if header := FILE.match(text):
             files.append(DiffFile(header[1]))
             inside_hunk = False

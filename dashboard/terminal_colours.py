@@ -34,7 +34,8 @@ def to_html(text: str) -> SafeString:
 def _classes(codes: str) -> str:
     classes: list[str] = []
     for code in codes.split(";"):
-        number = int(code or 0)
+        # Three digits are the most that a colour has; Python refuses to read thousands of them.
+        number = int(code[:4] or 0)
         if number == 0:
             classes.clear()
         elif number == 1:

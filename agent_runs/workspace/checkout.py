@@ -1,9 +1,9 @@
 """A clone for one run: files for the agent, a git directory for the agent to play with, another one that is ours."""
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from paid.lib.git import git
 _RECORD = "workspace.json"
 _FILES = "workspace"
 _GIT_DIR = "git"
+_REMOVAL_SECONDS = 300
 # Where the agent's git directory finds the objects of the cache.
 OBJECTS_INSIDE = "/run/paid/objects"
 # What tools leave behind and no repository wants, whether or not its .gitignore says so.
@@ -109,18 +110,15 @@ def remove(run_dir: str) -> None:
     """Delete the run's files and git directories; the spool stays. Does nothing the second time."""
     root = Path(run_dir)
     (root / _RECORD).unlink(missing_ok=True)
-    for name in (_FILES, _GIT_DIR):
-        if (root / name).exists():
-            shutil.rmtree(root / name, onerror=_open_and_retry)
+    left = [str(root / name) for name in (_FILES, _GIT_DIR) if (root / name).exists()]
+    if left:
+        # A directory without permissions cannot be emptied, not even by its owner. Links are not followed.
+        _run("chmod", "-R", "u+rwX", "--", *left)
+        _run("rm", "-rf", "--", *left)
 
 
-def _open_and_retry(function: Callable[[str], Any], path: str, error: Any) -> None:
-    """A directory without permissions cannot be emptied, not even by its owner."""
-    if isinstance(error[1], FileNotFoundError):
-        return
-    os.chmod(os.path.dirname(path), 0o700)
-    if os.path.isdir(path) and not os.path.islink(path):
-        os.chmod(path, 0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        function(path)
+def _run(*argv: str) -> None:
+    """These programs walk a tree of any depth; Python's own functions end at a thousand directories."""
+    done = subprocess.run(argv, capture_output=True, check=False, timeout=_REMOVAL_SECONDS)
+    if done.returncode != 0:
+        raise OSError(f"{argv[0]} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")

@@ -53,7 +53,7 @@ def commit_all(workspace: Workspace, *, message: str, author_name: str, author_e
     tree = sealed.text("write-tree")
     kept = tuple(path for path in changed if path not in restored)
     if tree == sealed.text("rev-parse", f"{workspace.base_sha}^{{tree}}"):
-        return CommitOutcome(None, (), restored)
+        return CommitOutcome(None, (), _as_text(restored))
     reference = f"refs/heads/{workspace.branch}"
     head = sealed.text("rev-parse", reference)
     if head == workspace.base_sha or sealed.text("rev-parse", f"{head}^{{tree}}") != tree:
@@ -66,7 +66,12 @@ def commit_all(workspace: Workspace, *, message: str, author_name: str, author_e
         arguments = ("commit-tree", tree, "-p", workspace.base_sha, "-F", "-")
         head = sealed(*arguments, stdin=message.encode(), environment=identity).decode().strip()
         sealed("update-ref", reference, head)
-    return CommitOutcome(head, kept, restored)
+    return CommitOutcome(head, _as_text(kept), _as_text(restored))
+
+
+def _as_text(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Names are bytes; pages, forges and the database take text only."""
+    return tuple(os.fsencode(path).decode(errors="replace") for path in paths)
 
 
 class _SealedGit:
@@ -129,4 +134,5 @@ def _refuse_nested_repositories(workspace: Workspace, sealed: _SealedGit) -> Non
     ignored = set(answer.decode(errors="surrogateescape").split("\0"))
     refused = [path for path in nested if parents[path] not in ignored]
     if refused:
-        raise NestedRepository(f"The agent left a git repository inside the work tree: {', '.join(refused[:5])}.")
+        named = ", ".join(_as_text(tuple(refused[:5])))
+        raise NestedRepository(f"The agent left a git repository inside the work tree: {named}.")

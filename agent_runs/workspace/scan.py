@@ -10,7 +10,7 @@ from agent_runs.workspace.errors import as_workspace_error
 from paid.lib.git import git
 
 _LARGE_BYTES = 5 * 1024 * 1024
-_SCANNED_BYTES = 64 * 1024 * 1024
+_SEARCHED_BYTES = 64 * 1024 * 1024
 _LINK_MODE = "120000"
 
 # Only forms that hardly occur by chance: a false alarm holds up a pull request.
@@ -41,7 +41,14 @@ def scan(*, git_dir: str, base_sha: str, head_sha: str, known_secrets: tuple[str
     run's token. Raises WorkspaceError when a commit is not there.
     """
     findings = list(_file_findings(git_dir, base_sha, head_sha))
-    for path, number, line in _added_lines(git_dir, base_sha, head_sha):
+    # `--text`: an attribute must not hide a file as binary.
+    arguments = ["diff", *PLAIN, "--text", "--unified=0", "--dst-prefix=", base_sha, head_sha]
+    output, is_cut = first_bytes(git_dir, arguments, _SEARCHED_BYTES)
+    if is_cut:
+        # Whoever wants to publish a secret could put it behind that much of anything else.
+        excerpt = f"More than {_SEARCHED_BYTES // 1024**2} MiB of changes: not all were searched for secrets."
+        findings.append(Finding("unsearched", "", None, excerpt))
+    for path, number, line in _added_lines(output):
         findings += [Finding("secret", path, number, excerpt) for excerpt in _secrets_in(line, known_secrets)]
     return findings
 
@@ -68,10 +75,8 @@ def _leads_out(path: str, target: str) -> bool:
     return target.startswith("/") or resolved == ".." or resolved.startswith("../")
 
 
-def _added_lines(git_dir: str, base_sha: str, head_sha: str) -> Iterator[tuple[str, int, str]]:
-    """Path, line number and text of each added line. `--text`: an attribute must not hide a file as binary."""
-    arguments = ["diff", *PLAIN, "--text", "--unified=0", "--dst-prefix=", base_sha, head_sha]
-    output, _ = first_bytes(git_dir, arguments, _SCANNED_BYTES)
+def _added_lines(output: bytes) -> Iterator[tuple[str, int, str]]:
+    """Path, line number and text of each added line."""
     path, number, in_hunk = "", 0, False
     for line in output.decode(errors="replace").split("\n"):
         if line.startswith("diff --git "):

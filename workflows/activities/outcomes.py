@@ -58,6 +58,12 @@ def outcome_of_findings(findings: Sequence[Finding]) -> StepOutcome:
             f"The change contains what looks like a secret ({places}), so it was not published. Look at the diff; "
             "if the secret is real, revoke it, then retry the run.",
         )
+    if any(finding.kind == "unsearched" for finding in findings):
+        return failed(
+            "change_too_large",
+            "The change is too large to be searched for secrets, so it was not published. Split the issue, then retry "
+            "the run.",
+        )
     return failed(
         "change_refused",
         f"The change touches files that agents may not change ({places}), so it was not published. Look at the diff, "
