@@ -1,21 +1,27 @@
 """This machine as a forge: a bare git repository per project; issues, comments and pull requests are rows.
 
-Call it inside of `tenant()`: the rows are the account's. Nothing here runs hooks or reads a host's git settings.
+Each call is one transaction. Nothing here runs hooks or reads a host's git settings.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from paid.lib.git import GitFailed, git, git_text
+from paid.lib.tenancy import tenant
 from projects.forges import base
 from projects.forges.base import ForgeError, ForgeIssue, ForgePullRequest, MergeConflict, NotFoundOnForge, PushRejected
 from projects.models import Comment, Issue, IssueState, Project, PullRequest, PullRequestState
 from projects.repositories import local_repository
+
+Parameters = ParamSpec("Parameters")
+Told = TypeVar("Told")
 
 PAID_AUTHOR = "Paid"
 _STATES: dict[str, base.PullRequestState] = {"open": "open", "merged": "merged", "closed": "closed"}
@@ -30,6 +36,22 @@ _IDENTITY = {
 }
 
 
+def as_tenant(
+    method: Callable[Concatenate["LocalForge", Project, Parameters], Told],
+) -> Callable[Concatenate["LocalForge", Project, Parameters], Told]:
+    """One transaction, as whoever the caller is; a caller without any acts as the account of the project.
+
+    Activities keep none open, because other forges are far away.
+    """
+
+    @wraps(method)
+    def acting(self: "LocalForge", project: Project, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Told:
+        with transaction.atomic() if connection.in_atomic_block else tenant(project.account_id):
+            return method(self, project, *args, **kwargs)
+
+    return acting
+
+
 class LocalForge:
     """See `projects.forges.base.Forge`."""
 
@@ -42,6 +64,7 @@ class LocalForge:
     def git_environment(self, project: Project) -> Mapping[str, str]:
         return {}
 
+    @as_tenant
     def fetch_issue(self, project: Project, number: int) -> ForgeIssue:
         issue = Issue.objects.filter(project=project, number=number).first()
         if issue is None:
@@ -69,7 +92,7 @@ class LocalForge:
                 raise PushRejected(f"{branch} is not where this run left it.") from error
             raise ForgeError(str(error)) from error
 
-    @transaction.atomic
+    @as_tenant
     def find_or_create_pull_request(
         self, project: Project, *, branch: str, head_sha: str, title: str, body: str, marker: str
     ) -> ForgePullRequest:
@@ -99,6 +122,7 @@ class LocalForge:
         )
         return _as_told(made)
 
+    @as_tenant
     def comment(self, project: Project, number: int, *, body: str, marker: str) -> None:
         Comment.objects.bulk_create(
             [
@@ -114,7 +138,7 @@ class LocalForge:
             ignore_conflicts=True,
         )
 
-    @transaction.atomic
+    @as_tenant
     def label(self, project: Project, number: int, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> None:
         labelled: Issue | PullRequest | None = (
             Issue.objects.select_for_update(no_key=True).filter(project=project, number=number).first()
@@ -126,7 +150,7 @@ class LocalForge:
         labelled.labels = [*kept, *(label for label in add if label not in kept)]
         labelled.save(update_fields=["labels"])
 
-    @transaction.atomic
+    @as_tenant
     def merge(self, project: Project, number: int) -> ForgePullRequest:
         pull_request = _locked(project, number)
         if pull_request.state == PullRequestState.CLOSED:
@@ -141,7 +165,7 @@ class LocalForge:
                 Issue.objects.filter(pk=pull_request.issue_id).update(state=IssueState.CLOSED)
         return _as_told(pull_request, merge_sha)
 
-    @transaction.atomic
+    @as_tenant
     def close(self, project: Project, number: int) -> ForgePullRequest:
         pull_request = _locked(project, number)
         if pull_request.state == PullRequestState.OPEN:

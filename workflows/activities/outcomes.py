@@ -1,10 +1,12 @@
 """How the steps of a run end, in words for people: what happened, and what to do."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError
 
 from agent_runs.contracts import AgentResult, Finding, Outcome
+from projects.forges.base import RateLimited
 from workflows.contracts import StepOutcome, Verdict
 
 DONE = StepOutcome()
@@ -36,9 +38,13 @@ def failed(code: str, words: str) -> StepOutcome:
     return StepOutcome(Verdict.FAILED, code, words)
 
 
-def retryable(code: str, words: str) -> ApplicationError:
-    """An error that may heal. When the last attempt fails with it, the run fails with these words."""
-    return ApplicationError(words, code, words, type="StepFailed")
+def retryable(code: str, words: str, cause: Exception | None = None) -> ApplicationError:
+    """An error that may heal. When the last attempt fails with it, the run fails with these words.
+
+    A forge that asked us to wait is not asked before that.
+    """
+    wait = timedelta(seconds=cause.retry_after_seconds) if isinstance(cause, RateLimited) else None
+    return ApplicationError(words, code, words, type="StepFailed", next_retry_delay=wait)
 
 
 def outcome_of_agent(result: AgentResult) -> StepOutcome:

@@ -39,7 +39,7 @@ def _prepare(run: AgentRun) -> StepOutcome:
         made = workspace_of(run)
     except ForgeUnavailable as error:
         raise retryable(
-            "forge_unavailable", "The forge did not answer. Retry the run when it is reachable again."
+            "forge_unavailable", f"{error} Retry the run when the forge is reachable again.", error
         ) from error
     except ForgeError as error:
         return failed("forge_refused", f"{error} Check the project's repository and token, then retry the run.")

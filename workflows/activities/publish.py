@@ -8,6 +8,7 @@ from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, 
 from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, store_diff
 from paid.lib.tenancy import tenant
 from projects.forges.base import Forge, ForgeError, ForgePullRequest, ForgeUnavailable, PushRejected
+from projects.forges.github.errors import BranchTaken
 from projects.forges.registry import forge_for
 from projects.models import PullRequest
 from workflows.activities.outcomes import (
@@ -41,8 +42,10 @@ def publish_run(ref: RunRef) -> StepOutcome:
         outcome = _publish(run)
     except ForgeUnavailable as error:
         raise retryable(
-            "forge_unavailable", "The forge did not answer while the change was published. Retry the run later."
+            "forge_unavailable", f"{error} So the change was not published. Retry the run later.", error
         ) from error
+    except BranchTaken as error:
+        outcome = failed("branch_taken", str(error))
     except PushRejected:
         outcome = failed(
             "push_rejected",
@@ -83,6 +86,12 @@ def _publish(run: AgentRun) -> StepOutcome:
     findings = workspace.scan(git_dir=place.git_dir, base_sha=place.base_sha, head_sha=commit.head_sha)
     if findings:
         return outcome_of_findings(findings)
+    if forge_for(run.project).fetch_issue(run.project, run.issue.number).state == "closed":
+        return failed(
+            "issue_closed",
+            "The issue was closed while the agent worked, so nothing was published. The diff is kept here; open the "
+            "issue again and retry the run if the change is still wanted.",
+        )
     _open_pull_request(run, place, commit, commit.head_sha)
     return DONE
 
@@ -90,21 +99,22 @@ def _publish(run: AgentRun) -> StepOutcome:
 def _open_pull_request(run: AgentRun, place: Workspace, commit: CommitOutcome, head_sha: str) -> None:
     forge = forge_for(run.project)
     marker = marker_of(run)
+    # A forge may be far away: no transaction is open while it is asked.
+    forge.push(run.project, git_dir=place.git_dir, branch=place.branch, head_sha=head_sha, expected_sha=None)
+    opened = forge.find_or_create_pull_request(
+        run.project,
+        branch=place.branch,
+        head_sha=head_sha,
+        title=pull_request_title(run),
+        body=pull_request_body(run, commit),
+        marker=marker,
+    )
     with tenant(run.account_id):
-        forge.push(run.project, git_dir=place.git_dir, branch=place.branch, head_sha=head_sha, expected_sha=None)
-        opened = forge.find_or_create_pull_request(
-            run.project,
-            branch=place.branch,
-            head_sha=head_sha,
-            title=pull_request_title(run),
-            body=pull_request_body(run, commit),
-            marker=marker,
-        )
-        _link(run, opened, marker)
-        _tell(forge, run, opened, marker)
+        _link(run, marker)
+    _tell(forge, run, opened, marker)
 
 
-def _link(run: AgentRun, opened: ForgePullRequest, marker: str) -> None:
+def _link(run: AgentRun, marker: str) -> None:
     pull_request = PullRequest.objects.filter(project_id=run.project_id, marker=marker).first()
     record_outcome(run=run, pull_request=pull_request)
 

@@ -12,7 +12,7 @@ from projects.forges.base import ForgeError, ForgeUnavailable, NotFoundOnForge
 from projects.forges.github.errors import BadToken, MissingPermission, RepositoryEmpty
 from projects.models import Project
 from tests.factories.accounts import account_with_owner
-from tests.projects.github.conftest import TOKEN
+from tests.standins.github.fixtures import TOKEN
 from tests.standins.github.server import StandInGithub
 from tests.standins.github.state import ALL_PERMISSIONS, Repository
 

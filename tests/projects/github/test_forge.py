@@ -23,8 +23,8 @@ from projects.forges.github.errors import (
 )
 from projects.forges.github.forge import hidden
 from projects.models import Project, PullRequest
-from tests.projects.github.conftest import TOKEN
 from tests.standins.github import state
+from tests.standins.github.fixtures import TOKEN
 from tests.standins.github.server import StandInGithub
 from tests.standins.github.state import Repository
 

@@ -12,7 +12,7 @@ from projects.forges.base import ForgeUnavailable, NotFoundOnForge, PushRejected
 from projects.forges.github import GithubForge
 from projects.forges.github.errors import BadToken, BranchTaken, MissingPermission, PushRefused, RepositoryMoved
 from projects.models import Project
-from tests.projects.github.conftest import TOKEN
+from tests.standins.github.fixtures import TOKEN
 from tests.standins.github.server import StandInGithub
 from tests.standins.github.state import Repository
 

@@ -8,7 +8,7 @@ from paid.lib.encryption import Secret
 from projects.forges.base import NotFoundOnForge
 from projects.forges.github.errors import BadToken, RepositoryEmpty
 from projects.forges.github.token_check import TokenCheck, check_token
-from tests.projects.github.conftest import TOKEN
+from tests.standins.github.fixtures import TOKEN
 from tests.standins.github.server import StandInGithub
 from tests.standins.github.state import ALL_PERMISSIONS, Repository
 

@@ -31,7 +31,7 @@ from projects.webhooks import (
     settle,
 )
 from tests.factories.projects import ProjectFactory, PullRequestFactory
-from tests.projects.github.conftest import WEBHOOK_SECRET
+from tests.standins.github.fixtures import WEBHOOK_SECRET
 from tests.standins.github.published.read import webhook_examples
 from tests.standins.github.server import signed
 
