@@ -4,9 +4,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -17,6 +18,7 @@ from workflows.activities import AGENTS_ACTIVITIES, CONTROL_ACTIVITIES
 from workflows.connections import ReleaseConnections
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
 from workflows.issue_workflow import IssueWorkflow
+from workflows.left_overs import clear_left_overs_for_ever
 from workflows.outbox import OutboxSweep
 from workflows.poll_workflow import PollProjectWorkflow
 from workflows.reconciliation import Reconciliation
@@ -56,11 +58,13 @@ async def run_worker(queue: str, *, threads: int, stop: asyncio.Event, ready: Ca
     client = await _connect_patiently(stop)
     if client is None:
         return
-    background: list[Awaitable[None]] = []
+    background: list[Coroutine[Any, Any, None]]
     if queue == CONTROL_QUEUE:
         background = [OutboxSweep(client).run(), Reconciliation(client).run(), PollSchedules(client).run()]
+    else:
+        background = [clear_left_overs_for_ever()]
     async with make_worker(client, queue, threads=threads):
-        tasks = [asyncio.ensure_future(work) for work in background]
+        tasks = [asyncio.create_task(work) for work in background]
         ready()
         await stop.wait()
         for task in tasks:

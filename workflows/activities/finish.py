@@ -8,6 +8,7 @@ from agent_runs import supervisor, workspace
 from agent_runs.models import AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import begin_step, end_open_steps, end_step, finish_run
 from metrics.operations import close_escrow
+from metrics.quality import begin_quality
 from paid.lib.tenancy import platform, tenant
 from workflows.activities.outcomes import retryable
 from workflows.activities.runs import load_run, run_dir_of
@@ -77,3 +78,5 @@ def _finish(run: AgentRun, end: RunEnd) -> None:
         error_code=end.outcome.error_code if is_failed else "",
         error=end.outcome.error if is_failed else "",
     )
+    if run.status != RunStatus.STOPPED:
+        begin_quality(run=run)
