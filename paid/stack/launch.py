@@ -17,7 +17,8 @@ from django.conf import settings
 from agent_runs.supervisor import stop_all
 from paid.stack import embedded, prepare, programs
 from paid.stack.environment import Embedded, StackEnvironment, restarted_environment
-from paid.stack.supervisor import Program, Supervisor
+from paid.stack.process import Program
+from paid.stack.supervisor import Supervisor
 
 HEALTH_SECONDS = 90.0
 
@@ -36,7 +37,7 @@ class Stack:
         self._servers: list[embedded.Server] = []
         child_environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PAID_STATE_DIR": str(state_directory)}
         log = state_directory / "log" / "paid.log"
-        self.supervisor = Supervisor(base, log, child_environment, console)
+        self.supervisor = Supervisor(base, log, child_environment, console, prepare.close_connections)
         self.say = self.supervisor.say
 
     def start_servers(self, wanted: Embedded) -> None:
@@ -71,7 +72,7 @@ class Stack:
         """Migrate and seed; the first login (e-mail address, generated password or None when it was changed)."""
         applied = prepare.migrate()
         self.say(f"applied {applied} migrations" if applied else "the tables are up to date")
-        prepare.seed(self.say)
+        prepare.seed(self.say, self._state / "seeded.sha256", is_forced=applied > 0)
         login = prepare.first_login(self._environment.values["PAID_FIRST_PASSWORD"])
         prepare.close_connections()
         return login

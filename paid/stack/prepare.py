@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -17,8 +18,10 @@ from paid.lib.tenancy import platform
 from paid.stack import embedded
 from paid.stack.environment import StackEnvironment
 
-# Each can be run again at any time; the order matters: prompts and models before the sample that uses them.
-SEEDS = ("seed_prompts", "sync_models", "seed_demo")
+SEEDS = ("seed_prompts", "sync_models")
+# Prompts are files of that app; models and prices come from a package, whose version the lock holds.
+SEEDED_FROM = settings.BASE_DIR / "prompts"
+LOCK = settings.BASE_DIR / "requirements.lock"
 FIRST_EMAIL = "admin@paid.local"
 
 
@@ -44,12 +47,19 @@ def migrate() -> int:
     return pending
 
 
-def seed(say: Callable[[str], None]) -> None:
+def seed(say: Callable[[str], None], stamp: Path, *, is_forced: bool) -> None:
+    """Seed when what is seeded, or the database, is not what it was at the last time; it takes a second or two."""
+    digest = hashlib.sha256(settings.DATABASE_URL.encode())
+    for path in (*sorted(SEEDED_FROM.rglob("*")), LOCK):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(path.read_bytes())
+    if not is_forced and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
     for name in SEEDS:
-        if name in get_commands():
-            say(f"seeding: {name}")
-            # What it changed is for who calls it by hand; standard output belongs to our caller.
-            call_command(name, stdout=io.StringIO())
+        say(f"seeding: {name}")
+        # What it changed is for who calls it by hand; standard output belongs to our caller.
+        call_command(name, stdout=io.StringIO())
+    stamp.write_text(digest.hexdigest())
 
 
 def first_login(password: str) -> tuple[str, str | None]:

@@ -1,16 +1,24 @@
 """The processes of Paid on one host, and in which order they are stopped."""
 
-import sys
+import warnings
 from pathlib import Path
 
-from paid.stack.supervisor import Program
+import uvicorn
+from django.core.management import execute_from_command_line
+
+import metrics.gateway.server  # noqa: F401 - these three are what children import: here once, for all of them
+import paid.urls  # noqa: F401
+import workflows.worker  # noqa: F401
+from paid.celery import app as celery_app
+from paid.stack.process import Program
 
 # Whoever starts work goes first, then whoever carries it, then what running agents talk to.
 STOP_WEB, STOP_WORKERS, STOP_GATEWAY = 1, 2, 3
 
 
 def _manage(name: str, *arguments: str, stop_stage: int) -> Program:
-    return Program(name, (sys.executable, "-u", "manage.py", *arguments), stop_stage)
+    argv = ("manage.py", *arguments)
+    return Program(name, argv, stop_stage, lambda: execute_from_command_line(list(argv)))
 
 
 def gateway() -> Program:
@@ -26,23 +34,34 @@ def temporal_worker(queue: str) -> Program:
 
 
 def web(port: int) -> Program:
-    options: tuple[str, ...] = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log")
-    # Live streams stay open as long as the page: do not wait for them when stopping.
-    options += ("--timeout-graceful-shutdown", "2")
-    # Outside production static files are found in the apps; WhiteNoise misses the collected ones for nothing.
-    python = (sys.executable, "-u", "-W", "ignore:No directory at")
-    argv = (*python, "-m", "uvicorn", "paid.asgi:application", *options)
-    return Program("web", argv, STOP_WEB)
+    def main() -> None:
+        # Outside production static files are found in the apps; WhiteNoise misses the collected ones for nothing.
+        warnings.filterwarnings("ignore", message="No directory at")
+        uvicorn.run(
+            "paid.asgi:application",
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            access_log=False,
+            # Live streams stay open as long as the page: do not wait for them when stopping.
+            timeout_graceful_shutdown=2,
+        )
+
+    return Program("web", ("uvicorn", "paid.asgi:application", "--port", str(port)), STOP_WEB, main)
 
 
 def celery(state_directory: Path) -> Program:
-    """Worker and beat in one: beat is forked by the worker, which saves a second start of Django."""
+    """Worker and beat in one: beat is forked by the worker."""
     schedule = str(state_directory / "celerybeat-schedule")
-    options: tuple[str, ...] = ("--beat", "--schedule", schedule, "--pool", "threads", "--concurrency", "2")
-    options += ("--loglevel", "WARNING", "--without-gossip", "--without-mingle")
-    # It warns of root even where no message can carry code (JSON only); the sandbox is what root must not miss.
-    python = (sys.executable, "-u", "-W", "ignore:You're running the worker with superuser")
-    return Program("celery", (*python, "-m", "celery", "--quiet", "-A", "paid", "worker", *options), STOP_WORKERS)
+    argv = ["--quiet", "worker", "--beat", "--schedule", schedule, "--pool", "threads", "--concurrency", "2"]
+    argv += ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+
+    def main() -> None:
+        # It warns of root even where no message can carry code (JSON only).
+        warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+        celery_app.start(argv)
+
+    return Program("celery", ("celery", "-A", "paid", *argv), STOP_WORKERS, main)
 
 
 def engine() -> tuple[Program, ...]:

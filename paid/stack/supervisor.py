@@ -3,42 +3,31 @@
 One thread, one selector: children die with the thread that started them, so it must be the main one.
 """
 
-import ctypes
 import os
 import selectors
 import signal
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from paid.stack.process import Process, Program, start
+
 GRACE_SECONDS = 10.0
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A child that lived this long had started well: its next restart is quick again.
 SETTLED_SECONDS = 60.0
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 _COLOURS = (36, 35, 34, 33, 32, 96)
-
-
-@dataclass(frozen=True)
-class Program:
-    """What to run. Programs of a lower `stop_stage` are stopped first, those of one stage together."""
-
-    name: str
-    argv: tuple[str, ...]
-    stop_stage: int
 
 
 @dataclass
 class _Child:
     program: Program
     colour: int
-    process: subprocess.Popen[bytes] | None = None
-    output: IO[bytes] | None = None
+    process: Process | None = None
+    output: int | None = None
     started_at: float = 0.0
     failures: int = 0
     restart_at: float | None = None
@@ -46,12 +35,21 @@ class _Child:
 
 
 class Supervisor:
-    def __init__(self, directory: Path, log: Path, environment: Mapping[str, str], console: IO[str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        console: IO[str],
+        before_fork: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_fork` leaves nothing behind that a forked child could not use, such as open connections."""
         log.parent.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._log = log.open("a", encoding="utf-8")
         self._environment = dict(environment)
         self._console = console
+        self._before_fork = before_fork
         self._children: list[_Child] = []
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -106,21 +104,10 @@ class Supervisor:
     def _spawn(self, child: _Child) -> None:
         child.restart_at = None
         child.started_at = time.monotonic()
-        process = subprocess.Popen(
-            child.program.argv,
-            cwd=self._directory,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C at the terminal must reach the supervisor only, which stops them in order.
-            start_new_session=True,
-            preexec_fn=_die_with_supervisor,
-        )
-        child.process, child.output = process, process.stdout
-        if process.stdout is not None:
-            os.set_blocking(process.stdout.fileno(), False)
-            self._selector.register(process.stdout, selectors.EVENT_READ, child)
+        self._before_fork()
+        child.process = start(child.program, self._directory, self._environment)
+        child.output = child.process.output
+        self._selector.register(child.output, selectors.EVENT_READ, child)
 
     def _ended(self, child: _Child) -> None:
         process, child.process = child.process, None
@@ -136,7 +123,7 @@ class Supervisor:
         child.failures = 1 if settled else child.failures + 1
         wait = BACK_OFF_SECONDS[min(child.failures, len(BACK_OFF_SECONDS)) - 1]
         child.restart_at = time.monotonic() + wait
-        self.say(f"{child.program.name} {_how(process.returncode)}; it is started again in {wait:g} s")
+        self.say(f"{child.program.name} {_how(process.returncode or 0)}; it is started again in {wait:g} s")
 
     def _read(self, child: _Child) -> None:
         """Pass on what is there. At the end of its output the pipe is closed, though the child may live on."""
@@ -144,7 +131,7 @@ class Supervisor:
         if output is None:
             return
         try:
-            block = os.read(output.fileno(), 65536)
+            block = os.read(output, 65536)
         except BlockingIOError:
             return
         *lines, child.rest = (child.rest + block).split(b"\n")
@@ -156,7 +143,7 @@ class Supervisor:
     def _close_output(self, child: _Child) -> None:
         if child.output is not None:
             self._selector.unregister(child.output)
-            child.output.close()
+            os.close(child.output)
             child.output = None
             child.rest = b""
 
@@ -171,19 +158,15 @@ class Supervisor:
         self._console.flush()
 
     @staticmethod
-    def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _signal(process: Process, number: signal.Signals) -> None:
         """To the whole group for SIGKILL; a polite signal goes to its leader, which knows its own children."""
         try:
             if number == signal.SIGKILL:
                 os.killpg(process.pid, number)
             else:
-                process.send_signal(number)
+                os.kill(process.pid, number)
         except ProcessLookupError:
             return
-
-
-def _die_with_supervisor() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def _how(returncode: int) -> str:

@@ -6,7 +6,8 @@ import select
 import sys
 from pathlib import Path
 
-from paid.stack.supervisor import Program, Supervisor
+from paid.stack.process import Program
+from paid.stack.supervisor import Supervisor
 
 POLITE = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye') or 0)); "
 POLITE += "print('ready', flush=True); time.sleep(60)"
