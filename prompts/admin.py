@@ -233,6 +233,9 @@ class LanguageModelAdmin(AuditedAdmin):
     autocomplete_fields = ("account",)
     inlines: ClassVar = [ModelPriceInline]
 
+    class Media:
+        css: ClassVar = {"all": ["prompts/admin.css"]}
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         formset.save(commit=False)
         for price in formset.new_objects:

@@ -16,28 +16,36 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY INVOKER SET search_path = public,
 AS $$
 #variable_conflict use_column
 DECLARE
-    nearest prompts;
-    test ab_tests;
+    nearest record;
+    test record;
     digest text;
     chosen_variant bigint;
     chosen_version bigint;
     -- 48 bits of the digest make one draw from [0, 1).
     draws CONSTANT numeric := 281474976710656;
 BEGIN
-    SELECT p.* INTO nearest
-    FROM prompts p
-    WHERE p.slug = wanted_slug
-      AND p.account_id IN (wanted_account, 0)
-      AND (p.project_id IS NULL OR p.project_id = wanted_project)
-      AND p.current_version_id IS NOT NULL
-    ORDER BY p.project_id NULLS LAST, p.account_id DESC
+    -- Three look-ups in the unique index of account, project and slug: one condition for all would read every prompt
+    -- of the account.
+    SELECT found.id, found.scope, found.current_version_id INTO nearest
+    FROM (
+        SELECT 1 AS distance, p.id, p.scope, p.current_version_id FROM prompts p
+        WHERE p.account_id = wanted_account AND p.project_id = wanted_project AND p.slug = wanted_slug
+        UNION ALL
+        SELECT 2, p.id, p.scope, p.current_version_id FROM prompts p
+        WHERE p.account_id = wanted_account AND p.project_id IS NULL AND p.slug = wanted_slug
+        UNION ALL
+        SELECT 3, p.id, p.scope, p.current_version_id FROM prompts p
+        WHERE p.account_id = 0 AND p.project_id IS NULL AND p.slug = wanted_slug
+    ) found
+    WHERE found.current_version_id IS NOT NULL
+    ORDER BY found.distance
     LIMIT 1;
     IF NOT FOUND THEN
         RETURN;
     END IF;
     chosen_version := nearest.current_version_id;
 
-    SELECT t.* INTO test
+    SELECT t.id, t.salt, t.traffic_share INTO test
     FROM ab_tests t
     WHERE t.account_id = wanted_account AND t.prompt_id = nearest.id AND t.status = 'running';
     IF FOUND THEN
