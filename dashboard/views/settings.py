@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from accounts.credentials import DuplicateCredential, add_provider_key, revoke
+from accounts.credentials import AddressRefused, DuplicateCredential, add_provider_key, revoke
 from accounts.models import GithubToken, Membership, ProviderKey, Role
 from accounts.people import EmailTaken, change_password, save_profile
 from dashboard.forms.settings import ConnectGithubForm, PasswordForm, ProfileForm, ProviderKeyForm
@@ -117,6 +117,8 @@ def settings_keys_add(request: AccountRequest) -> HttpResponse:
             add_provider_key(account=request.account, actor=request.user, **form.cleaned_data)
         except DuplicateCredential as error:
             form.add_error("name", str(error))
+        except AddressRefused as error:
+            form.add_error("base_url", str(error))
         else:
             messages.success(request, "The key is added and sealed.")
             return redirect("settings_keys", request.account.slug)
