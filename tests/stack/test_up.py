@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Queue
 
@@ -29,19 +29,23 @@ def environment(state: Path, port: int) -> dict[str, str]:
     return {**kept, "PAID_STATE_DIR": str(state), "PORT": str(port)}
 
 
-def processes_of(state: Path) -> list[str]:
-    """Command lines of living processes that know the state directory, from their environment or arguments."""
-    found = []
-    for directory in Path("/proc").iterdir():
+def family_of(pid: int) -> dict[int, str]:
+    """The process and all its descendants, with their command lines."""
+    found: dict[int, str] = {}
+    waiting = [pid]
+    while waiting:
+        directory = Path("/proc") / str(waiting.pop())
         try:
-            if not directory.name.isdigit() or directory.name == str(os.getpid()):
-                continue
-            arguments = (directory / "cmdline").read_bytes()
-            if str(state).encode() in arguments + (directory / "environ").read_bytes():
-                found.append(arguments.replace(b"\0", b" ").decode())
-        except OSError:  # it ended while we looked, or belongs to somebody else
+            found[int(directory.name)] = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            for task in (directory / "task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except OSError:  # it ended while we looked
             continue
     return found
+
+
+def living(pids: Iterable[int]) -> list[int]:
+    return [pid for pid in pids if (Path("/proc") / str(pid)).exists()]
 
 
 class Up:
@@ -114,7 +118,7 @@ def test_its_secrets_are_readable_by_their_owner_only(up: Up):
 def test_no_password_shows_in_the_process_list(up: Up):
     values = dict(line.split("=", 1) for line in (up.state / "stack.env").read_text().splitlines()[1:])
     secrets = [value for name, value in values.items() if "PASSWORD" in name or name == "SECRET_KEY"]
-    shown = "\n".join(processes_of(up.state))
+    shown = "\n".join(family_of(up.process.pid).values())
     assert len(secrets) == 6
     assert [secret for secret in secrets if secret in shown] == []
 
@@ -144,44 +148,43 @@ def test_a_busy_port_is_named_and_nothing_is_started(tmp_path: Path):
         output, _ = refused.communicate(timeout=60)
     assert f"Port {port} is taken by another program" in output
     assert refused.returncode == 4
-    assert processes_of(tmp_path) == []
     assert not (tmp_path / "stack.env").exists()
+    assert not (tmp_path / "postgresql").exists()
+
+
+def test_every_process_is_listed_under_its_own_command(up: Up):
+    shown = set(family_of(up.process.pid).values())
+    assert {
+        "manage.py temporal_worker --queue control",
+        "manage.py temporal_worker --queue agents",
+        "manage.py gateway",
+        "manage.py scripted_model",
+        f"uvicorn paid.asgi:application --port {up.port}",
+    } <= shown
 
 
 def test_a_process_that_dies_is_started_again_and_the_log_says_so(up: Up):
-    (line,) = [entry for entry in processes_with_pid(up.state) if "manage.py scripted_model" in entry[1]]
-    os.kill(line[0], signal.SIGKILL)
+    (pid,) = [pid for pid, command in family_of(up.process.pid).items() if command == "manage.py scripted_model"]
+    os.kill(pid, signal.SIGKILL)
     assert "model was ended by SIGKILL; it is started again in 0.5 s" in up.wait_for("model was ended")
-    assert "was ended by SIGKILL" in (up.state / "log" / "paid.log").read_text()
-
-
-def processes_with_pid(state: Path) -> list[tuple[int, str]]:
-    found = []
-    for directory in Path("/proc").iterdir():
-        try:
-            if directory.name.isdigit() and str(state).encode() in (directory / "environ").read_bytes():
-                found.append((int(directory.name), (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
-        except OSError:
-            continue
-    return found
+    assert "model was ended by SIGKILL" in (up.state / "log" / "paid.log").read_text()
 
 
 def test_ctrl_c_leaves_nothing_running_and_the_next_start_keeps_its_secrets(up: Up):
     before = (up.state / "stack.env").read_text()
+    family = family_of(up.process.pid)
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
-    assert processes_of(up.state) == []
-    assert not (up.state / "gateway.sock").exists()
+    assert len(family) > 10
+    assert living(family) == []
 
-    # Its lock file is still there, and so may be the pid of somebody who is long gone.
+    # Its lock file is still there, and the process that it names may be somebody else's by now.
     (up.state / "up.lock").write_text("1\n")
     again = Up(up.state, up.port)
-    try:
-        again.wait_for("Paid is up")
-        again.wait_for("Stop ")
-        secrets = [line for line in before.splitlines() if "PASSWORD=" in line or "KEY" in line]
-        assert set(secrets) <= set((up.state / "stack.env").read_text().splitlines())
-    finally:
-        again.process.send_signal(signal.SIGTERM)
-        assert again.process.wait(60) == 0
-    assert processes_of(up.state) == []
+    again.wait_for("Stop ")
+    family = family_of(again.process.pid)
+    again.process.send_signal(signal.SIGTERM)
+    assert again.process.wait(60) == 0
+    assert living(family) == []
+    secrets = {line for line in before.splitlines() if "PASSWORD=" in line or "_KEY" in line}
+    assert secrets <= set((up.state / "stack.env").read_text().splitlines())
