@@ -1,15 +1,17 @@
 """Projects and their issues."""
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from accounts.models import Role
-from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus
-from agent_runs.querysets import with_names
+from agent_runs.models import AgentRun, RunStatus
+from agent_runs.querysets import ProjectTotals, live_runs, totals_by_project, with_names
 from dashboard.forms.projects import IssueForm
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
@@ -22,27 +24,28 @@ ISSUES_SHOWN = 200
 
 @account_page()
 def projects(request: AccountRequest) -> HttpResponse:
-    found = list(projects_of(request.account.pk))
+    account_id = request.account.pk
+    totals = totals_by_project(account_id)
+    live = Counter(live_runs(account_id).values_list("project_id", flat=True))
+    rows = [
+        ProjectRow(found, totals.get(found.pk, ProjectTotals()), live[found.pk])
+        for found in projects_of(account_id).annotate(
+            open_issues=Count("issues", filter=Q(issues__state=IssueState.OPEN))
+        )
+    ]
     context = {
-        "projects": [_summary(project) for project in found],
+        "projects": rows,
         "may_start": may_work(request.membership),
         "may_connect": may(request, Role.ADMIN),
     }
     return render(request, "dashboard/projects/list.html", context)
 
 
-def _summary(project: Project) -> dict[str, object]:
-    return {
-        "project": project,
-        "open_issues": issues_of(project).filter(state=IssueState.OPEN).count(),
-        "live_runs": AgentRun.objects.filter(
-            account_id=project.account_id, project=project, status__in=LIVE_STATUSES
-        ).count(),
-        "last_run": AgentRun.objects.filter(account_id=project.account_id, project=project)
-        .order_by("-created_at", "-id")
-        .only("created_at", "status")
-        .first(),
-    }
+@dataclass(frozen=True)
+class ProjectRow:
+    project: Project
+    totals: ProjectTotals
+    live_runs: int
 
 
 @account_page()
@@ -52,6 +55,7 @@ def project(request: AccountRequest, project_id: int) -> HttpResponse:
     context = {
         "project": found,
         "issues": _with_runs(issues),
+        "totals": totals_by_project(request.account.pk).get(found.pk, ProjectTotals()),
         "pull_requests": list(pull_requests_of(found)[:20]),
         "may_start": may_work(request.membership),
     }

@@ -1,9 +1,13 @@
 """Prompts: the list with its search, versions, and two of them side by side."""
 
+from dataclasses import dataclass
+
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.utils.safestring import SafeString
 
 from accounts.models import Role
+from dashboard.highlights import excerpt
 from dashboard.side_by_side import compare
 from dashboard.views.access import AccountRequest, account_page, get_prompt, may
 from prompts.models import Prompt, PromptVersion
@@ -13,11 +17,28 @@ from prompts.querysets import prompts_of, search_prompts, versions_of
 @account_page()
 def prompts(request: AccountRequest) -> HttpResponse:
     text = request.GET.get("text", "").strip()[:200].replace("\0", "")
-    account_id = request.account.pk
-    found = search_prompts(account_id=account_id, text=text) if text else list(prompts_of(account_id)[:200])
+    rows = (
+        _found(request.account.pk, text) if text else [PromptRow(prompt) for prompt in prompts_of(request.account.pk)]
+    )
     is_fragment = request.htmx and not request.htmx.history_restore_request
     template = "dashboard/prompts/rows.html" if is_fragment else "dashboard/prompts/list.html"
-    return render(request, template, {"prompts": found, "text": text})
+    return render(request, template, {"rows": rows, "text": text})
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """A prompt, and where in its text the search hit."""
+
+    prompt: Prompt
+    excerpt: SafeString | None = None
+
+
+def _found(account_id: int, text: str) -> list[PromptRow]:
+    rows = []
+    for match in search_prompts(account_id=account_id, text=text):
+        version = match.prompt.current_version
+        rows.append(PromptRow(match.prompt, excerpt(version.template, text) if version else None))
+    return rows
 
 
 @account_page()

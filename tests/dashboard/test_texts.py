@@ -1,0 +1,106 @@
+"""Diffs, comparisons, colours, hits and figures as the pages show them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from agent_runs.querysets import Position
+from dashboard import diffs
+from dashboard.highlights import excerpt
+from dashboard.side_by_side import Row, compare
+from dashboard.templatetags.display import duration, relative, short_usd, usd
+from dashboard.terminal_colours import to_html
+from tests.dashboard.world import PATCH
+
+
+def test_a_patch_is_read_into_files_with_line_numbers_of_both_sides():
+    changed, new = diffs.parse(PATCH)
+
+    assert [(f.path, f.change, f.added, f.removed) for f in (changed, new)] == [
+        ("slugify.py", "", 4, 1),
+        ("tests/test_slugify.py", "new", 5, 0),
+    ]
+    assert [(line.kind, line.old_number, line.new_number) for line in changed.lines[:3]] == [
+        ("hunk", None, None),
+        ("context", 1, 1),
+        ("added", None, 2),
+    ]
+    removed = next(line for line in changed.lines if line.kind == "removed")
+    assert (removed.old_number, removed.text) == (5, '    words = re.findall(r"[a-z0-9]+", title.lower())')
+
+
+def test_a_line_that_looks_like_a_header_inside_of_a_hunk_is_content():
+    (only,) = diffs.parse("diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,1 @@\n--- old comment\n context\n")
+
+    assert [(line.kind, line.text) for line in only.lines[1:]] == [
+        ("removed", "-- old comment"),
+        ("context", "context"),
+    ]
+
+
+def test_two_texts_are_laid_side_by_side():
+    assert compare("a\nb\nc", "a\nB\nc\nd") == [
+        Row("same", 1, "a", 1, "a"),
+        Row("changed", 2, "b", 2, "B"),
+        Row("same", 3, "c", 3, "c"),
+        Row("added", None, None, 4, "d"),
+    ]
+
+
+def test_terminal_colours_become_classes_and_everything_else_is_escaped():
+    assert to_html("\x1b[1;31mFAILED\x1b[0m <b>&") == '<span class="ansi-bold ansi-red">FAILED</span> &lt;b&gt;&amp;'
+    assert to_html("\x1b]0;title\x07\x1b[2Kdone\x00\r\n") == "done\n"
+    assert to_html("\x1b[32mnever closed") == '<span class="ansi-green">never closed</span>'
+
+
+def test_hits_are_marked_also_in_other_forms_of_the_word():
+    assert excerpt("Please implement the <issue> well.", "implementing issue") == (
+        "Please <mark>implement</mark> the &lt;<mark>issue</mark>&gt; well."
+    )
+    assert excerpt("Nothing of it", "implementing") is None
+    assert excerpt("Nothing of it", "%%") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("0", "0.00"),
+        ("0.0000000125", "0.00000001"),
+        ("0.000123", "0.00012"),
+        ("0.0831274", "0.083"),
+        ("12.5", "12.50"),
+        ("1234.5678", "1,234.57"),
+    ],
+)
+def test_costs_show_the_digits_that_matter(value: str, shown: str):
+    assert short_usd(Decimal(value)) == shown
+
+
+def test_a_cost_keeps_its_exact_value_in_the_title():
+    assert usd(Decimal("0.083127450000")) == '<span class="number" title="0.08312745 USD">$0.083</span>'
+
+
+def test_times_and_durations_are_short():
+    assert [duration(seconds) for seconds in (3.24, 59.6, 90, 3_725)] == [
+        "3.2 s",
+        "1 min 0 s",
+        "1 min 30 s",
+        "1 h 2 min",
+    ]
+    assert [relative(timedelta(seconds=seconds)) for seconds in (3, 42, 150, 7_300, 200_000)] == [
+        "just now",
+        "42 s ago",
+        "2 min ago",
+        "2 h ago",
+        "2 d ago",
+    ]
+
+
+def test_a_position_in_the_list_survives_the_url_and_nonsense_is_none():
+    position = Position(datetime(2026, 11, 22, 20, 15, 0, 123456, tzinfo=UTC), 42)
+
+    assert Position.parse(str(position)) == position
+    assert [Position.parse(text) for text in ("", "x~1", "2026-11-22T20:15:00~1", "2026-11-22T20:15:00+00:00~-1")] == [
+        None
+    ] * 4
