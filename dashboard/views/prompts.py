@@ -35,9 +35,9 @@ class PromptRow:
 
 def _found(account_id: int, text: str) -> list[PromptRow]:
     rows = []
-    for match in search_prompts(account_id=account_id, text=text):
-        version = match.prompt.current_version
-        rows.append(PromptRow(match.prompt, excerpt(version.template, text) if version else None))
+    for prompt in search_prompts(account_id=account_id, text=text):
+        version = prompt.current_version
+        rows.append(PromptRow(prompt, excerpt(version.template, text) if version else None))
     return rows
 
 

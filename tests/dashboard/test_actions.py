@@ -75,11 +75,11 @@ def test_the_dialog_is_the_same_view_as_a_fragment(world: World, bob: Client):
     assert "<html" not in fragment
 
 
-def test_an_issue_with_a_live_run_refuses_a_second_one_in_words(world: World, bob: Client):
+def test_an_issue_with_a_live_run_refuses_a_second_one_in_words(world: World, seeded: None, bob: Client):
     answer = bob.post(f"/a/northwind/projects/{world.project.pk}/issues/4/run")
 
     assert answer["Location"] == f"/a/northwind/projects/{world.project.pk}/issues/4/"
-    assert said(answer) == ["A run already works on this issue. Wait for it to end, or stop it first."]
+    assert said(answer) == ["A run already works on issue #4. Wait for it to end, or stop it first."]
     with platform():
         assert AgentRun.objects.filter(account=world.account).count() == 3
 

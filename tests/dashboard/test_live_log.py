@@ -8,7 +8,7 @@ from django.test import Client
 
 from dashboard import live
 from paid.lib.tenancy import platform
-from tests.dashboard.world import LOG, World
+from tests.dashboard.world import LOG, World, make_world
 
 
 def events(text: str) -> list[tuple[str, str]]:
@@ -23,8 +23,6 @@ def events(text: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def ended(transactional_db: None) -> tuple[World, Client]:
-    from tests.dashboard.world import make_world  # noqa: PLC0415 - rows only after the database is emptied
-
     world = make_world()
     client = Client()
     with platform():
@@ -37,7 +35,7 @@ def stream(world: World, client: Client, **headers: str) -> str:
     answer = client.get(f"/a/northwind/runs/{world.run.pk}/log/stream", headers=headers)
     assert answer.status_code == HTTPStatus.OK
     assert answer["Content-Type"] == "text/event-stream"
-    return b"".join(answer.streaming_content).decode()
+    return b"".join(answer).decode()
 
 
 def test_it_sends_all_rows_then_the_state_and_ends_with_the_run(ended: tuple[World, Client]):
