@@ -132,7 +132,7 @@ def record_outcome(
     """Note what came of a live run as far as it is known; None leaves a column as it is."""
     known: dict[str, Any] = {
         "iterations": iterations,
-        "summary": summary,
+        "summary": None if summary is None else _storable(summary),
         "head_sha": head_sha,
         "pull_request": pull_request,
     }
@@ -155,3 +155,8 @@ def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error:
     if ended:
         set_work_state(issue=run.issue, work_state=_WORK_STATE_AFTER[status])
     return ended == 1
+
+
+def _storable(text: str) -> str:
+    """What an agent said may hold what PostgreSQL cannot: NUL, or half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")

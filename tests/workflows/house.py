@@ -29,8 +29,9 @@ class House:
     log_directory: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start_worker(self, queue: str) -> subprocess.Popen[bytes]:
-        log = (self.log_directory / f"{queue}.log").open("ab")
+    def start_worker(self, queue: str, *, log_name: str = "") -> subprocess.Popen[bytes]:
+        name = log_name or queue
+        log = (self.log_directory / f"{name}.log").open("ab")
         process = subprocess.Popen(
             [sys.executable, "-u", "manage.py", "temporal_worker", "--queue", queue],
             cwd=ROOT,
@@ -40,7 +41,7 @@ class House:
             start_new_session=True,
         )
         log.close()
-        self.running[queue] = process
+        self.running[name] = process
         return process
 
     def kill_worker(self, queue: str) -> None:
@@ -48,6 +49,14 @@ class House:
         process = self.running.pop(queue)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def tell_to_leave(self, name: str) -> None:
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+    def log(self, name: str) -> str:
+        return (self.log_directory / f"{name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
         for process in self.running.values():

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from accounts.models import AuditEvent, User
 from agent_runs.errors import RunAlreadyLive, RunHasEnded, RunIsStillLive
 from agent_runs.models import AgentRun, ModelSelection, RunStatus, RunStep, RunTrigger
-from agent_runs.operations import finish_run
+from agent_runs.operations import finish_run, record_outcome
 from metrics.errors import BudgetExhausted
 from metrics.models import BudgetReservation
 from paid.lib.tenancy import platform, tenant
@@ -173,6 +173,14 @@ def test_the_first_end_of_a_run_stands(issue: Issue):
         assert not finish_run(run=run, status=RunStatus.FAILED, error_code="internal", error="Something failed.")
     with platform():
         assert AgentRun.objects.get(pk=run.pk).status == RunStatus.STOPPED
+
+
+def test_last_words_that_a_database_cannot_hold_are_kept_as_far_as_possible(issue: Issue):
+    run = start(issue)
+    with tenant(issue.account_id):
+        record_outcome(run=run, summary="nul \0 and half \ud83d of a pair")
+    with platform():
+        assert AgentRun.objects.get(pk=run.pk).summary == "nul \ufffd and half ? of a pair"
 
 
 def test_another_tenant_cannot_start_a_run_here(issue: Issue):

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agent_runs import supervisor
-from agent_runs.contracts import AgentJob, AgentResult
+from agent_runs.contracts import AgentJob, AgentResult, ExitRecord
 from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, set_run_token
@@ -38,8 +38,8 @@ def run_agent(ref: RunRef) -> StepOutcome:
         outcome, result = STOPPED, None
     else:
         _launch(run, run_dir)
-        result = _Follower(run, run_dir).follow()
-        outcome = outcome_of_agent(result)
+        exit_record, result = _Follower(run, run_dir).follow()
+        outcome = outcome_of_agent(exit_record.reason, result)
     with tenant(ref.account_id):
         if result is not None:
             record_outcome(run=run, iterations=result.turns or None, summary=result.text)
@@ -98,7 +98,7 @@ class _Follower:
     run_dir: str
     has_asked_to_stop: bool = False
 
-    def follow(self) -> AgentResult:
+    def follow(self) -> tuple[ExitRecord, AgentResult]:
         tail = SpoolTail(self.run, self.run_dir)
         while True:
             exit_record = supervisor.read_exit(self.run_dir)
@@ -107,7 +107,7 @@ class _Follower:
             if exit_record is not None:
                 # Everything was printed before the exit was recorded: one more read has it all.
                 tail.read_to_end()
-                return tail.adapter.result(exit_record)
+                return exit_record, tail.adapter.result(exit_record)
             self._pass_on_stop()
             if not supervisor.is_alive(self.run_dir) and supervisor.read_exit(self.run_dir) is None:
                 supervisor.launch(_job(self.run, self.run_dir, ""))  # records that the agent was lost

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError
 
-from agent_runs.contracts import AgentResult, Finding, Outcome
+from agent_runs.contracts import AgentResult, ExitReason, Finding, Outcome
 from projects.forges.base import RateLimited
 from workflows.contracts import StepOutcome, Verdict
 
@@ -33,6 +33,23 @@ _AGENT_WORDS: dict[Outcome, tuple[str, str]] = {
     ),
 }
 
+# What the process tells before anything that the agent said counts.
+_EXIT_WORDS: dict[ExitReason, tuple[str, str]] = {
+    "launch_failed": (
+        "sandbox_failed",
+        "The agent could not be started in its sandbox on this host. Run `manage.py doctor` there, then retry the run.",
+    ),
+    "lost": (
+        "agent_lost",
+        "The agent ended together with its host (a restart, or memory that ran out). Retry the run.",
+    ),
+    "limit": (
+        "agent_limit",
+        "The agent used more processes or memory than a run may, and was ended. Say in the issue how to do with less, "
+        "then retry.",
+    ),
+}
+
 
 def failed(code: str, words: str) -> StepOutcome:
     return StepOutcome(Verdict.FAILED, code, words)
@@ -47,7 +64,9 @@ def retryable(code: str, words: str, cause: Exception | None = None) -> Applicat
     return ApplicationError(words, code, words, type="StepFailed", next_retry_delay=wait)
 
 
-def outcome_of_agent(result: AgentResult) -> StepOutcome:
+def outcome_of_agent(reason: ExitReason, result: AgentResult) -> StepOutcome:
+    if reason in _EXIT_WORDS:
+        return failed(*_EXIT_WORDS[reason])
     if result.outcome == "success":
         return DONE
     if result.outcome == "stopped":
