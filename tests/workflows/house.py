@@ -81,4 +81,6 @@ def environment_of_workers(temporal_address: str) -> dict[str, str]:
         "PAID_REPOSITORIES_DIR": str(settings.REPOSITORIES_DIR),
         "GATEWAY_SOCKET": str(settings.GATEWAY_SOCKET),
         "SCRIPTED_MODEL_URL": str(settings.SCRIPTED_MODEL_URL),
+        "GITHUB_API_URL": settings.GITHUB_API_URL,
+        "GITHUB_URL": settings.GITHUB_URL,
     }

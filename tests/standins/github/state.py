@@ -1,6 +1,8 @@
 """What the stand-in knows: users, tokens, repositories (real bare ones on disk), issues and pull requests."""
 
+import os
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -125,21 +127,18 @@ class State:
 
     def commit(self, repository: Repository, branch: str, files: dict[str, str]) -> str:
         """A commit on top of `branch` that holds exactly `files`; its SHA."""
+        git = ["git", "--git-dir", str(repository.path)]
         entries = ""
         for name, text in files.items():
             blob = subprocess.run(
-                ["git", "--git-dir", str(repository.path), "hash-object", "-w", "--stdin"],
-                input=text.encode(),
-                capture_output=True,
-                check=True,
+                [*git, "hash-object", "-w", "--stdin"], input=text.encode(), capture_output=True, check=True
             )
-            entries += f"100644 blob {blob.stdout.decode().strip()}\t{name}\n"
-        tree = subprocess.run(
-            ["git", "--git-dir", str(repository.path), "mktree"],
-            input=entries.encode(),
-            capture_output=True,
-            check=True,
-        )
+            entries += f"100644 {blob.stdout.decode().strip()}\t{name}\n"
+        with tempfile.TemporaryDirectory() as scratch:
+            environment = os.environ | {"GIT_INDEX_FILE": f"{scratch}/index"}
+            index = [*git, "update-index", "--add", "--index-info"]
+            subprocess.run(index, input=entries.encode(), env=environment, check=True)
+            tree = subprocess.run([*git, "write-tree"], env=environment, capture_output=True, check=True)
         parent = repository.sha(branch)
         parents = ("-p", parent) if parent else ()
         sha = repository.git("commit-tree", tree.stdout.decode().strip(), *parents, "-m", f"Change {branch}")

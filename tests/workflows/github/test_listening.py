@@ -1,0 +1,173 @@
+"""The workflows that listen to a forge: order, patience, schedules."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client, ScheduleOverlapPolicy
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from paid.lib.temporal import connect
+from paid.lib.tenancy import platform
+from projects import contracts
+from projects.contracts import DELIVERED_SIGNAL, INBOX_WORKFLOW, DeliveryRef, ProjectRef
+from projects.models import Project
+from tests.factories.accounts import GithubTokenFactory
+from tests.factories.projects import ProjectFactory
+from workflows.connections import released_connections
+from workflows.contracts import CONTROL_QUEUE
+from workflows.forge_contracts import (
+    DIGEST_DELIVERY,
+    GIVE_UP_DELIVERY,
+    POLL_PROJECT,
+    POLL_WORKFLOW,
+    InboxInput,
+    InboxSummary,
+    PollOutcome,
+)
+from workflows.outbox import START_INPUTS
+from workflows.poll_workflow import PollProjectWorkflow
+from workflows.schedules import PollSchedules
+from workflows.webhook_inbox import WebhookInboxWorkflow
+
+
+@dataclass
+class Listener:
+    """Plays the activities. `refusals` are raised before an answer, one an attempt."""
+
+    refusals: dict[int, list[ApplicationError]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+
+    @activity.defn(name=DIGEST_DELIVERY)
+    async def digest(self, delivery: DeliveryRef) -> None:
+        self.calls.append(f"digest {delivery.delivery_id}")
+        self.times.append(activity.info().started_time)
+        waiting = self.refusals.get(delivery.delivery_id, [])
+        if waiting:
+            raise waiting.pop(0)
+
+    @activity.defn(name=GIVE_UP_DELIVERY)
+    async def give_up(self, delivery: DeliveryRef) -> None:
+        self.calls.append(f"give up {delivery.delivery_id}")
+
+    @activity.defn(name=POLL_PROJECT)
+    async def poll(self, project: ProjectRef) -> PollOutcome:
+        self.calls.append(f"poll {project.project_id}")
+        return PollOutcome(started_runs=1)
+
+    def worker(self, client: Client) -> Worker:
+        return Worker(
+            client,
+            task_queue=CONTROL_QUEUE,
+            workflows=[WebhookInboxWorkflow, PollProjectWorkflow],
+            activities=[self.digest, self.give_up, self.poll],
+        )
+
+
+async def deliver(client: Client, *numbers: int) -> InboxSummary:
+    for number in numbers:
+        handle = await client.start_workflow(
+            INBOX_WORKFLOW,
+            InboxInput(),
+            id="webhooks-1",
+            task_queue=CONTROL_QUEUE,
+            start_signal=DELIVERED_SIGNAL,
+            # As the outbox sends it: plain JSON.
+            start_signal_args=[{"account_id": 1, "delivery_id": number}],
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            result_type=InboxSummary,
+        )
+    summary: InboxSummary = await handle.result()
+    return summary
+
+
+def test_the_names_below_are_the_names_above():
+    assert contracts.CONTROL_QUEUE == CONTROL_QUEUE
+    assert START_INPUTS[INBOX_WORKFLOW]() == InboxInput()
+
+
+async def test_deliveries_are_digested_in_their_order(skipping: WorkflowEnvironment):
+    listener = Listener()
+    delivering = asyncio.create_task(deliver(skipping.client, 3, 1, 2))
+    async with listener.worker(skipping.client):
+        await delivering
+    assert listener.calls == ["digest 3", "digest 1", "digest 2"]
+
+
+async def test_more_deliveries_than_one_history_holds_lose_none(skipping: WorkflowEnvironment):
+    listener = Listener()
+    delivering = asyncio.create_task(deliver(skipping.client, *range(1, 211)))
+    async with listener.worker(skipping.client):
+        await delivering
+    assert listener.calls == [f"digest {number}" for number in range(1, 211)]
+
+
+async def test_the_wait_that_the_forge_asked_for_is_kept(skipping: WorkflowEnvironment):
+    limited = ApplicationError("limited", next_retry_delay=timedelta(minutes=42))
+    listener = Listener(refusals={1: [limited]})
+    async with listener.worker(skipping.client):
+        await deliver(skipping.client, 1)
+    assert listener.calls == ["digest 1", "digest 1"]
+    assert timedelta(minutes=42) <= listener.times[1] - listener.times[0] < timedelta(minutes=43)
+
+
+async def test_a_delivery_that_never_heals_is_given_up_and_the_next_one_comes(skipping: WorkflowEnvironment):
+    listener = Listener(refusals={1: [ApplicationError("down") for _ in range(100)]})
+    delivering = asyncio.create_task(deliver(skipping.client, 1, 2))
+    async with listener.worker(skipping.client):
+        await delivering
+    assert listener.calls[-2:] == ["give up 1", "digest 2"]
+    assert listener.times[-1] - listener.times[0] < timedelta(hours=2, minutes=5)
+
+
+async def test_a_poll_is_one_activity(skipping: WorkflowEnvironment):
+    listener = Listener()
+    async with listener.worker(skipping.client):
+        outcome = await skipping.client.execute_workflow(
+            POLL_WORKFLOW, ProjectRef(1, 7), id="poll-7", task_queue=CONTROL_QUEUE, result_type=PollOutcome
+        )
+    assert (outcome, listener.calls) == (PollOutcome(started_runs=1), ["poll 7"])
+
+
+def make_project() -> Project:
+    with released_connections(), platform():
+        project: Project = ProjectFactory(forge="github", poll_interval_seconds=300)
+        project.github_token = GithubTokenFactory(account=project.account)
+        project.save(update_fields=["github_token"])
+    return project
+
+
+def change(project: Project, **values: object) -> None:
+    with released_connections(), platform():
+        Project.objects.filter(pk=project.pk).update(**values)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_schedules_follow_the_projects(temporal_address: str, settings: object):
+    settings.TEMPORAL_ADDRESS = temporal_address  # type: ignore[attr-defined]
+    project = await asyncio.to_thread(make_project)
+    client = await connect()
+    schedules = PollSchedules(client)
+    handle = client.get_schedule_handle(f"poll-{project.pk}")
+
+    await schedules.keep()
+    await PollSchedules(client).keep()
+    made = (await handle.describe()).schedule
+    assert made.spec.intervals[0].every == timedelta(minutes=5)
+    assert made.policy.overlap == ScheduleOverlapPolicy.SKIP
+
+    await asyncio.to_thread(change, project, poll_interval_seconds=1)
+    await schedules.keep()
+    assert (await handle.describe()).schedule.spec.intervals[0].every == timedelta(seconds=15)
+
+    await asyncio.to_thread(change, project, is_active=False)
+    await schedules.keep()
+    with pytest.raises(RPCError, match="not found"):
+        await handle.describe()
