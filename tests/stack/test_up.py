@@ -1,11 +1,13 @@
 """`manage.py up` from outside: what the terminal, the file system, the ports and the process list show."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -90,9 +92,12 @@ def start(state: Path, port: int) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    state = tmp_path_factory.mktemp("stack") / "state"
-    state.mkdir()
+def up() -> Iterator[Up]:
+    # Open to others, unlike pytest's own directories: as root PostgreSQL would keep its files elsewhere.
+    top = Path(tempfile.mkdtemp(prefix="paid-stack-"))
+    top.chmod(0o711)
+    state = top / "state"
+    state.mkdir(mode=0o711)
     running = Up(state, embedded.free_port())
     try:
         running.wait_for("Paid is up")
@@ -102,6 +107,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         if running.process.poll() is None:
             running.process.send_signal(signal.SIGINT)
             running.process.wait(60)
+        shutil.rmtree(top, ignore_errors=True)
 
 
 def test_it_prints_address_and_login_when_everything_answers(up: Up):
