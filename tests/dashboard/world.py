@@ -68,7 +68,7 @@ Run the tests before you finish.
 SECOND_TEMPLATE = FIRST_TEMPLATE.replace(
     "Run the tests before you finish.", "First write a test that fails.\nRun all tests before you finish."
 )
-LOG = (
+LOG: tuple[tuple[LogKind, str, dict[str, str]], ...] = (
     (LogKind.SYSTEM, "Workspace ready: branch paid/1-slugs-lose-accents-1 at 4f2a91c", {}),
     (LogKind.EVENT, "I will look at the failing test first.", {"event": "message"}),
     (LogKind.EVENT, "Bash: python -m pytest -q", {"event": "tool_use"}),

@@ -1,7 +1,9 @@
 """Activities for tests of the workflows alone: they take the names of the real ones and note what they were asked."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -35,7 +37,7 @@ class Steps:
     ends: list[RunEnd] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def all(self) -> list[object]:
+    def all(self) -> list[Callable[..., Any]]:
         return [self.prepare, self.run_agent, self.publish, self.clear, self.finish]
 
     async def _take(self, name: str, run: RunRef) -> None:

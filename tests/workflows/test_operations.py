@@ -52,7 +52,7 @@ def start(issue: Issue, actor: User | None = None, **options: Any) -> AgentRun:
 def nothing_was_written(account_id: int) -> bool:
     with platform():
         tables = (AgentRun, BudgetReservation, RunStep, ModelSelection, OutboxCommand, AuditEvent)
-        return not any(table.objects.filter(account_id=account_id).exists() for table in tables)  # type: ignore[attr-defined]
+        return not any(table.objects.filter(account_id=account_id).exists() for table in tables)
 
 
 def test_it_decides_everything_in_one_transaction(issue: Issue, owner: User):
