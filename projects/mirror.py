@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ from django.db.models.functions import Now
 from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeIssue, ForgePullRequest
 from projects.models import Issue, Project, PullRequest, WorkState
+from projects.querysets import closed_by
 
 if TYPE_CHECKING:
     from projects.forges.github.progress import Progress
 
-CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\s+#(\d{1,9})\b", re.IGNORECASE)
 # A webhook tells the label's time by the issue's `updated_at`, the poll by the label's own event: seconds apart.
 SAME_REQUEST = timedelta(seconds=5)
 
@@ -80,12 +79,6 @@ def record_pull_request(
                 "url": opened.url,
             },
         )
-
-
-def closed_by(project: Project, body: str) -> Issue | None:
-    """The issue that a pull request's text says it closes, read as GitHub does."""
-    found = CLOSES.search(body)
-    return Issue.objects.filter(project=project, number=int(found[1])).first() if found else None
 
 
 def store_state(

@@ -1,8 +1,13 @@
 """Reads of projects, issues and pull requests."""
 
+import re
+
 from django.db.models import QuerySet
 
 from projects.models import Comment, Issue, Project, PullRequest
+
+# Nine digits at most: a longer number is none of ours, and no integer column holds it.
+_CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\s+#(\d{1,9})\b", re.IGNORECASE)
 
 
 def projects_of(account_id: int) -> QuerySet[Project]:
@@ -21,3 +26,9 @@ def pull_requests_of(project: Project) -> QuerySet[PullRequest]:
 
 def comments_of(project: Project, number: int) -> QuerySet[Comment]:
     return Comment.objects.filter(account_id=project.account_id, project=project, number=number).order_by("id")
+
+
+def closed_by(project: Project, body: str) -> Issue | None:
+    """The issue that a pull request's text says it closes, read as GitHub does."""
+    found = _CLOSES.search(body)
+    return Issue.objects.filter(project=project, number=int(found[1])).first() if found else None

@@ -3,7 +3,6 @@
 Each call is one transaction. Nothing here runs hooks or reads a host's git settings.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
@@ -18,6 +17,7 @@ from paid.lib.tenancy import tenant
 from projects.forges import base
 from projects.forges.base import ForgeError, ForgeIssue, ForgePullRequest, MergeConflict, NotFoundOnForge, PushRejected
 from projects.models import Comment, Issue, IssueState, Project, PullRequest, PullRequestState
+from projects.querysets import closed_by
 from projects.repositories import local_repository
 
 Parameters = ParamSpec("Parameters")
@@ -25,8 +25,6 @@ Told = TypeVar("Told")
 
 PAID_AUTHOR = "Paid"
 _STATES: dict[str, base.PullRequestState] = {"open": "open", "merged": "merged", "closed": "closed"}
-# As on GitHub: a merged pull request closes the issue that its text says it closes.
-_CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\s+#(\d+)", re.IGNORECASE)
 # Who merges is on the row; the commit is made by the forge, as on other forges.
 _IDENTITY = {
     "GIT_AUTHOR_NAME": PAID_AUTHOR,
@@ -110,7 +108,7 @@ class LocalForge:
         made = PullRequest.objects.create(
             account_id=project.account_id,
             project=project,
-            issue=_closed_by(project, body),
+            issue=closed_by(project, body),
             number=next_number(project),
             marker=marker,
             title=title,
@@ -180,11 +178,6 @@ def next_number(project: Project) -> int:
     issues = Issue.objects.filter(project=project).aggregate(highest=Max("number"))["highest"]
     pull_requests = PullRequest.objects.filter(project=project).aggregate(highest=Max("number"))["highest"]
     return max(issues or 0, pull_requests or 0) + 1
-
-
-def _closed_by(project: Project, body: str) -> Issue | None:
-    found = _CLOSES.search(body)
-    return Issue.objects.filter(project=project, number=int(found[1])).first() if found else None
 
 
 def _locked(project: Project, number: int) -> PullRequest:

@@ -13,8 +13,8 @@ from projects.forges.base import ForgeError, ForgeIssue, ForgePullRequest, Merge
 from projects.forges.local import LocalForge
 from projects.forges.registry import forge_for
 from projects.models import Comment, Issue, Project, PullRequest
-from projects.pull_requests import close_pull_request, merge_pull_request
 from projects.repositories import local_repository
+from projects.reviews import close_pull_request, merge_pull_request
 from projects.sample import create_sample_project, sample_issue
 from tests.agent_runs.repositories import git, push, write
 from tests.factories.accounts import AccountFactory, UserFactory
@@ -197,16 +197,16 @@ def test_labels_are_added_and_removed_once(place: Place) -> None:
 
 def test_a_person_merges_and_the_issue_is_closed(place: Place) -> None:
     row, head = place.proposed({"new.txt": "new\n"})
-    before, alice = git(place.bare, "rev-parse", "main"), UserFactory(email="alice@example.org")
-    told = merge_pull_request(pull_request=row, actor=alice)
+    before, alice = git(place.bare, "rev-parse", "main"), UserFactory(name="Alice")
+    merge_pull_request(pull_request=row, actor=alice)
     row.refresh_from_db()
-    assert (told.state, row.state, row.merged_by) == ("merged", "merged", "alice@example.org")
+    assert (row.state, row.merged_by, row.issue and row.issue.work_state) == ("merged", "Alice", "done")
     assert (
         git(place.bare, "log", "-1", "--format=%P|%s", "main") == f"{before} {head}|Merge pull request #2 from paid/1"
     )
     assert git(place.bare, "show", "main:new.txt") == "new"
     assert Issue.objects.get().state == "closed"
-    assert list(AuditEvent.objects.values_list("action", flat=True)) == ["pull_request.merged"]
+    assert list(AuditEvent.objects.values_list("action", flat=True)) == ["pull_request.merge"]
 
 
 def test_merging_twice_merges_once(place: Place) -> None:
