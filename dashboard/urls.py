@@ -15,6 +15,7 @@ from dashboard.views import (
     runs,
     settings,
     sign_in,
+    webhooks,
 )
 
 Patterns = list[URLPattern | URLResolver]
@@ -56,6 +57,7 @@ settings_patterns: Patterns = [
     path("members/", settings.settings_members, name="settings_members"),
     path("github/", settings.settings_github, name="settings_github"),
     path("github/connect", settings.settings_github_connect, name="settings_github_connect"),
+    path("github/<int:project_id>/webhook", webhooks.settings_github_webhook, name="settings_github_webhook"),
     path("github/<int:token_id>/revoke", settings.settings_github_revoke, name="settings_github_revoke"),
     path("keys/", settings.settings_keys, name="settings_keys"),
     path("keys/add", settings.settings_keys_add, name="settings_keys_add"),

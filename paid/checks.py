@@ -94,6 +94,22 @@ def check_gateway_socket(app_configs: Sequence[AppConfig] | None, **_kwargs: Any
 
 
 @register
+def check_github(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name in ("GITHUB_API_URL", "GITHUB_URL"):
+        address = urlsplit(getattr(settings, name))
+        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+            found.append(
+                Error(
+                    f"{name} is no https address: tokens would travel readable by anybody on the way.",
+                    hint=f"Set {name} to an address that begins with https://",
+                    id="paid.E010",
+                )
+            )
+    return found
+
+
+@register
 def check_address(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
     host = urlsplit(settings.PUBLIC_URL).hostname
     if host is None:

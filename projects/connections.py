@@ -58,6 +58,25 @@ def parse_repository(text: str) -> tuple[str, str]:
 
 
 @transaction.atomic
+def renew_webhook_secret(*, project: Project, actor: User) -> str:
+    """A new secret, to be typed into GitHub; it is shown this once, and deliveries signed with the old one are refused.
+
+    Call it inside of `tenant()`.
+    """
+    secret = secrets.token_urlsafe(32)
+    project.webhook_secret = secret
+    project.save(update_fields=["webhook_secret"])
+    record_audit_event(
+        account_id=project.account_id,
+        actor=actor,
+        action="project.webhook_secret.renew",
+        object_type="project",
+        object_id=project.pk,
+    )
+    return secret
+
+
+@transaction.atomic
 def _connect(account: Account, actor: User, token: str, check: TokenCheck, label: str) -> Project:
     # GitHub's own spelling, so that the same repository in other letters is the same project.
     owner, _, repo = check.full_name.partition("/")

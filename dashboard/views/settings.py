@@ -17,6 +17,7 @@ from dashboard.views.asking import Question, ask
 from projects.connections import NotALabel, NotARepositoryName, connect_github
 from projects.forges.base import ForgeError, NotFoundOnForge
 from projects.forges.github.errors import BadToken, MissingPermission
+from projects.models import ForgeKind, Project
 
 # Beside which field of the form a refusal belongs; the others stand above it.
 _FIELD_OF: dict[type[ForgeError], str] = {
@@ -100,6 +101,9 @@ def _github(request: AccountRequest, form: forms.Form) -> HttpResponse:
         "tokens": list(tokens.order_by(F("revoked_at").desc(nulls_first=True), "-created_at")),
         "may_change": may(request, Role.ADMIN),
         "form": form,
+        "projects": list(
+            Project.objects.filter(account=request.account, forge=ForgeKind.GITHUB).order_by("owner", "repo")
+        ),
     }
     return render(request, "dashboard/settings/github.html", context, status=422 if form.errors else 200)
 
