@@ -1,6 +1,7 @@
 """The run's log in the database: events of the agent become rows, in batches, each once."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,12 +91,12 @@ def _batches(lines: Sequence[LogLine]) -> Iterator[list[LogLine]]:
 
 def _rows(run: AgentRun, lines: Iterable[LogLine]) -> Iterator[tuple[Any, ...]]:
     for line in lines:
-        content = _storable(line.content)
+        content = storable(line.content)
         parts = [content[start : start + PART_CHARACTERS] for start in range(0, len(content), PART_CHARACTERS)] or [""]
         for number, part in enumerate(parts[:PARTS_PER_LINE]):
             metadata = dict(line.metadata) | ({"part": number + 1, "parts": len(parts)} if len(parts) > 1 else {})
             # jsonb takes no NUL, not even as an escape.
-            text = _storable(json.dumps(metadata, ensure_ascii=False).replace("\\u0000", "\\ufffd"))
+            text = storable(json.dumps(metadata, ensure_ascii=False).replace("\\u0000", "\\ufffd"))
             seq = line.seq * PARTS_PER_LINE + number
             yield (run.account_id, run.created_at, run.pk, seq, str(line.kind), part, text, line.at)
 
@@ -130,7 +131,7 @@ def _without_written(run: AgentRun, rows: list[tuple[Any, ...]]) -> list[tuple[A
     return [row for row in rows if row[3] not in written]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL stores no NUL, and UTF-8 knows no half of a surrogate pair."""
     return text.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")
 
@@ -145,4 +146,6 @@ def _shortened(value: Any, depth: int = 0) -> Any:
         return {str(key): _shortened(item, depth + 1) for key, item in list(value.items())[:_METADATA_ITEMS]}
     if isinstance(value, list):
         return [_shortened(item, depth + 1) for item in value[:_METADATA_ITEMS]]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # Python reads and writes NaN and Infinity, which are no JSON
     return value

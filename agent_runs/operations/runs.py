@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce, Now
 from accounts.models import User
 from agent_runs.errors import RunAlreadyLive, RunHasEnded
 from agent_runs.limits import RunLimits
+from agent_runs.logs import storable
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, RunTrigger
 from agent_runs.models.runs import NEXT_STATUSES
 from projects.models import Issue, Project, PullRequest, WorkState
@@ -16,6 +17,7 @@ from projects.operations import set_work_state
 from prompts.models import AbVariant, LanguageModel, PromptVersion
 
 _ONE_LIVE = "agent_runs_one_live_per_issue"
+_MOST_ITERATIONS = 2**31 - 1
 _WORK_STATE_AFTER = {
     RunStatus.COMPLETED: WorkState.IN_REVIEW,
     RunStatus.FAILED: WorkState.FAILED,
@@ -129,10 +131,13 @@ def record_outcome(
     head_sha: str | None = None,
     pull_request: PullRequest | None = None,
 ) -> None:
-    """Note what came of a live run as far as it is known; None leaves a column as it is."""
+    """Note what came of a live run as far as it is known; None leaves a column as it is.
+
+    Both counts and words may be the agent's own: whatever it says, they fit their columns.
+    """
     known: dict[str, Any] = {
-        "iterations": iterations,
-        "summary": None if summary is None else _storable(summary),
+        "iterations": None if iterations is None else min(max(iterations, 0), _MOST_ITERATIONS),
+        "summary": None if summary is None else storable(summary),
         "head_sha": head_sha,
         "pull_request": pull_request,
     }
@@ -155,8 +160,3 @@ def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error:
     if ended:
         set_work_state(issue=run.issue, work_state=_WORK_STATE_AFTER[status])
     return ended == 1
-
-
-def _storable(text: str) -> str:
-    """What an agent said may hold what PostgreSQL cannot: NUL, or half of a surrogate pair."""
-    return text.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")

@@ -126,7 +126,7 @@ class Watch:
     def _is_closing(self, line: bytes) -> bool:
         if not any(f'"{kind}"'.encode() in line for kind in self._plan.closing_types):
             return False
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             event = json.loads(line)
             return isinstance(event, dict) and event.get("type") in self._plan.closing_types
         return False

@@ -1,6 +1,7 @@
 """The Anthropic Messages API as far as the gateway must know it: requests, errors, headers and usage."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +14,11 @@ FORWARDED_REQUEST_HEADERS = frozenset({b"accept", b"content-type", b"anthropic-v
 FORWARDED_RESPONSE_HEADERS = frozenset(
     {b"content-type", b"cache-control", b"request-id", b"retry-after", b"x-should-retry"}
 )
+# More than any model answers with; the database counts in bigint.
+MOST_TOKENS = 10_000_000
+MODEL = re.compile(r"[!-~]{1,200}")
+# By their names without the date of their version. Tools that the agent itself runs (bash, text editor) stay.
+SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset")
 RATE_LIMIT_PREFIX = b"anthropic-ratelimit-"
 
 
@@ -68,15 +74,61 @@ def forbidden(message: str) -> Refusal:
 def parse_request(body: bytes, *, needs_limit: bool) -> MessagesRequest:
     """Raises InvalidRequest with words for whoever wrote the client."""
     try:
-        data = json.loads(body)
-    except ValueError as error:
+        data = json.loads(body, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not JSON.") from error
-    if not isinstance(data, dict) or not isinstance(data.get("model"), str) or not data["model"]:
+    if not isinstance(data, dict) or not isinstance(data.get("model"), str) or not MODEL.fullmatch(data["model"]):
         raise InvalidRequest("The body names no model.")
     max_tokens = data.get("max_tokens", 0)
-    if not isinstance(max_tokens, int) or max_tokens < (1 if needs_limit else 0):
+    if type(max_tokens) is not int or not (1 if needs_limit else 0) <= max_tokens <= MOST_TOKENS:
         raise InvalidRequest("max_tokens must be a positive integer: the call's cost is bounded by it.")
+    if reach := _reach_of(data):
+        raise InvalidRequest(f"The gateway does not pass {reach}: the provider would reach the network for the agent.")
     return MessagesRequest(body, data["model"], max_tokens)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ on which of two equal names counts: what is checked here must be what the provider reads."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidRequest("An object of the body names a field twice.")
+    return found
+
+
+def _reach_of(data: Mapping[str, Any]) -> str:
+    """What in a request would let the provider fetch, search, run or send something: a way out of the sandbox that is
+    no network to the sandbox, and that no price of a token pays for. Empty when there is none.
+    """
+    for field in ("mcp_servers", "container"):
+        if data.get(field):
+            return field
+    tools = data.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        kind = tool.get("type") if isinstance(tool, Mapping) else None
+        if isinstance(kind, str) and kind.startswith(SERVER_TOOLS):
+            return f"the tool {kind[:50]}"
+    return "addresses of files" if _has_url_source(data.get("messages")) else ""
+
+
+def _has_url_source(messages: Any) -> bool:
+    """Images and documents of a message, or of a tool's result in it, that the provider would have to fetch."""
+    waiting = list(messages) if isinstance(messages, list) else []
+    while waiting:
+        block = waiting.pop()
+        if not isinstance(block, Mapping):
+            continue
+        source = block.get("source")
+        if isinstance(source, Mapping):
+            if source.get("type") == "url":
+                return True
+            waiting += _blocks(source)
+        waiting += _blocks(block)
+    return False
+
+
+def _blocks(holder: Mapping[str, Any]) -> list[Any]:
+    content = holder.get("content")
+    return content if isinstance(content, list) else []
 
 
 def tokens_of(usage: Mapping[str, Any], before: Tokens = Tokens()) -> Tokens:
@@ -110,6 +162,7 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The run token, sent as a bearer token or, by clients that know only keys, as `x-api-key`."""
+    found: dict[bytes, str] = {}
     found = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
     scheme, _, token = found.get(b"authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else found.get(b"x-api-key", "")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 MESSAGES, COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
+# The API knows `beta=true`; longer or stranger ones only serve to break whoever reads them.
+QUERY = re.compile(rb"[A-Za-z0-9_=&.%-]{0,200}")
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
 # Longer than any call takes (relay.py ends one before): who is older was left behind.
 OLDEST_OPEN_CALL = timedelta(hours=2)
@@ -143,7 +146,11 @@ class Gateway:
         base = admission.base_url or self.providers.get(admission.provider, "")
         if not base:
             raise Refused(forbidden(f"The key of provider {admission.provider} names no address to reach it at."))
-        return base.rstrip("/") + path + (f"?{query.decode('latin-1')}" if query else "")
+        if not QUERY.fullmatch(query):
+            raise Refused(
+                Refusal(HTTPStatus.BAD_REQUEST, "invalid_request_error", "The address has a query that none needs.")
+            )
+        return base.rstrip("/") + path + (f"?{query.decode('ascii')}" if query else "")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

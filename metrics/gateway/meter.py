@@ -40,7 +40,7 @@ class StreamMeter:
     def _read(self, data: bytes) -> None:
         try:
             event = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(event, dict):
             return
@@ -65,7 +65,7 @@ def tokens_of_message(body: bytes) -> Tokens | None:
     """The usage of an answer that came in one piece; None when it tells none."""
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     usage = message.get("usage") if isinstance(message, dict) else None
     return tokens_of(usage) if isinstance(usage, Mapping) else None

@@ -29,6 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 LONGEST_CALL_SECONDS = 3600.0
 # How often a long answer's progress is written down for the case of a crash.
 NOTE_SECONDS = 5.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
 # A provider that refused to open the connection was never asked: nothing to pay.
 NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -99,7 +100,10 @@ class Relay:
     async def _pass_on(self, bill: "Bill", response: httpx.Response, send: Send) -> None:
         headers = response_headers(response.headers.raw)
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            body = await response.aread()
+            body, is_cut = await _beginning(response, MAX_ANSWER_BYTES)
+            if is_cut:
+                # Returning breaks off, and the call is settled with its estimate.
+                return
             await bill.settle_message(tokens_of_message(body))
             await _send_whole(send, response.status_code, headers, body)
             return
@@ -175,8 +179,18 @@ async def _pass_error(call: Call, response: httpx.Response, send: Send) -> None:
         )
         await send_refusal(send, refusal)
         return
-    body = (await response.aread())[:MAX_ERROR_BYTES]
+    body, _ = await _beginning(response, MAX_ERROR_BYTES)
     await _send_whole(send, response.status_code, response_headers(response.headers.raw), body)
+
+
+async def _beginning(response: httpx.Response, limit_bytes: int) -> tuple[bytes, bool]:
+    """The body up to a limit, and whether there was more: an account's own provider may send without end."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit_bytes:
+            return bytes(body[:limit_bytes]), True
+    return bytes(body), False
 
 
 async def send_refusal(send: Send, refusal: Refusal) -> None:
