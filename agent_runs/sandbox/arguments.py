@@ -101,12 +101,16 @@ def _gateway(socket_path: str) -> Iterator[str]:
     """Bind the directory when the socket has one of its own, so that a restarted gateway is found again.
 
     A bound socket file stays the old inode for ever. A directory that holds anything but the socket and its lock is
-    never shown.
+    never shown. The lock is covered: a lock needs no right to write, and whoever held it would keep the gateway from
+    starting again.
     """
     path = Path(socket_path)
-    others = [entry for entry in path.parent.iterdir() if entry.name not in {path.name, f"{path.name}.lock"}]
+    lock = path.with_name(f"{path.name}.lock")
+    others = [entry for entry in path.parent.iterdir() if entry.name not in {path.name, lock.name}]
     if not others:
         yield from ("--ro-bind", str(path.parent), _GATEWAY_DIRECTORY)
+        if lock.exists():
+            yield from ("--ro-bind", "/dev/null", f"{_GATEWAY_DIRECTORY}/{lock.name}")
         yield from ("--symlink", f"{_GATEWAY_DIRECTORY}/{path.name}", GATEWAY_SOCKET)
     else:
         yield from ("--ro-bind", socket_path, GATEWAY_SOCKET)

@@ -19,11 +19,12 @@ import pytest
 
 from agent_runs import sandbox, supervisor
 from agent_runs.contracts import ReadOnlyBind
-from agent_runs.sandbox import SandboxSpec, probe, run_sealed
+from agent_runs.sandbox import SandboxSpec, probe, run_sealed, start_sealed
 from agent_runs.sandbox.binaries import bubblewrap_program
 from agent_runs.sandbox.seccomp import filter_program
 from agent_runs.supervisor.guard import descendants
 from agent_runs.supervisor.plan import Plan
+from metrics.gateway.server import listening_socket
 from tests.agent_runs.processes import pids_with, wait_until
 
 
@@ -302,6 +303,31 @@ def test_the_gateway_is_the_one_way_out_and_is_found_again_after_a_restart(room:
     second_thread.join()
     second.close()
     assert results == ["gateway\ngateway\n"]
+
+
+def test_nobody_inside_can_hold_the_lock_that_a_gateway_starts_with(room: Room) -> None:
+    path = room.host / "gateway" / "gateway.sock"
+    code = (
+        "import fcntl, time\n"
+        "try:\n"
+        "    lock = open('/run/paid/gateway/gateway.sock.lock')\n"
+        "    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "finally:\n"
+        "    open('/workspace/tried', 'w')\n"
+        "time.sleep(60)"
+    )
+    with listening_socket(path):
+        pass  # a gateway was here, and left its lock file
+    path.touch()
+    spec = SandboxSpec(workspace=str(room.workspace), gateway_socket=str(path))
+    sealed = start_sealed(spec, ["python3", "-c", code])
+    try:
+        wait_until((room.workspace / "tried").exists)
+        with listening_socket(path):
+            assert path.is_socket()
+    finally:
+        sealed.kill()
+        sealed.process.communicate()
 
 
 def test_a_socket_among_other_files_is_bound_alone(room: Room) -> None:
