@@ -38,9 +38,14 @@ _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
 }
 
+# The host's own certificate authorities: a forge inside a company has one.
+_OF_THE_HOST = ("PATH", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
+
 
 def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT | dict(extra or {})
+    """All that a git command sees of the environment."""
+    inherited = {name: os.environ[name] for name in _OF_THE_HOST if name in os.environ}
+    return {"PATH": os.defpath} | inherited | _ENVIRONMENT | dict(extra or {})
 
 
 def git(

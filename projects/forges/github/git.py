@@ -5,12 +5,12 @@ no prompt. `http.followRedirects` is off, because curl would carry our header al
 """
 
 import base64
-import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping
 
 from paid.lib.encryption import Secret
+from paid.lib.git import git_environment
 from projects.forges.base import ForgeError, ForgeUnavailable, NotFoundOnForge, PushRejected
 from projects.forges.github.errors import (
     BadToken,
@@ -75,7 +75,7 @@ def push(
     try:
         done = subprocess.run(
             command,
-            env=_bare_environment() | dict(environment),
+            env=git_environment(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PUSH_TIMEOUT_SECONDS,
@@ -122,17 +122,3 @@ MEANINGS: tuple[tuple[str, Callable[[str], ForgeError]], ...] = (
 def _last_words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"
-
-
-def _bare_environment() -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "/bin/false",
-        **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
-        **({"GIT_SSL_CAINFO": os.environ["GIT_SSL_CAINFO"]} if "GIT_SSL_CAINFO" in os.environ else {}),
-    }
