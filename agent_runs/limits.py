@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.conf import settings
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -13,4 +14,4 @@ class RunLimits(BaseModel):
     turns: int = Field(default=50, ge=1, le=1_000)
     wall_seconds: int = Field(default=3_600, ge=10, le=86_400)
     stall_seconds: int = Field(default=600, ge=10, le=86_400)
-    cost_usd: Decimal = Field(default=Decimal(5), ge=0)
+    cost_usd: Decimal = Field(default_factory=lambda: settings.RUN_COST_LIMIT_USD, ge=0)
