@@ -42,6 +42,7 @@ _STATUS_OF = {
 
 @dataclass(frozen=True)
 class Execution:
+    id: int
     workflow_id: str
     temporal_run_id: str
 
@@ -49,6 +50,7 @@ class Execution:
 @dataclass(frozen=True)
 class QuietRun:
     run_id: int
+    has_command_under_way: bool
     workflow_ids: tuple[str, str]
 
 
@@ -68,15 +70,26 @@ class Reconciliation:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def reconcile(self) -> None:
-        for execution in await asyncio.to_thread(_believed_running):
-            status = await self._status(execution.workflow_id, execution.temporal_run_id)
-            if status != WorkflowStatus.RUNNING:
-                await asyncio.to_thread(_record, execution, status or WorkflowStatus.TERMINATED)
-        for run in await asyncio.to_thread(_quiet_live_runs):
-            # The issue's workflow may hold a start that it has not read yet.
-            states = [await self._status(workflow_id, None) for workflow_id in run.workflow_ids]
-            if WorkflowStatus.RUNNING not in states:
-                await asyncio.to_thread(_fail_lost_run, run.run_id)
+        """All of them, a batch at a time: what runs on for long must not hide what ended behind it."""
+        last_id = 0
+        while executions := await asyncio.to_thread(_believed_running, last_id):
+            last_id = executions[-1].id
+            for execution in executions:
+                status = await self._status(execution.workflow_id, execution.temporal_run_id)
+                if status != WorkflowStatus.RUNNING:
+                    await asyncio.to_thread(_record, execution, status or WorkflowStatus.TERMINATED)
+        last_id = 0
+        while runs := await asyncio.to_thread(_quiet_live_runs, last_id):
+            last_id = runs[-1].run_id
+            for run in runs:
+                if not run.has_command_under_way:
+                    await self._end_if_lost(run)
+
+    async def _end_if_lost(self, run: QuietRun) -> None:
+        # The issue's workflow may hold a start that it has not read yet.
+        states = [await self._status(workflow_id, None) for workflow_id in run.workflow_ids]
+        if WorkflowStatus.RUNNING not in states:
+            await asyncio.to_thread(_fail_lost_run, run.run_id)
 
     async def _status(self, workflow_id: str, temporal_run_id: str | None) -> WorkflowStatus | None:
         """None: the server does not know it (any more)."""
@@ -96,11 +109,13 @@ def _live() -> QuerySet[AgentRun]:
     return AgentRun.objects.filter(status__in=LIVE_STATUSES)
 
 
-def _believed_running() -> list[Execution]:
+def _believed_running(after_id: int) -> list[Execution]:
     with released_connections(), platform():
-        rows = WorkflowState.objects.filter(status=WorkflowStatus.RUNNING, started_at__lt=Now() - QUIET)
-        pairs = list(rows.order_by("pk").values_list("workflow_id", "temporal_run_id")[:BATCH])
-    return [Execution(*pair) for pair in pairs]
+        rows = WorkflowState.objects.filter(
+            status=WorkflowStatus.RUNNING, started_at__lt=Now() - QUIET, pk__gt=after_id
+        )
+        found = list(rows.order_by("pk").values_list("pk", "workflow_id", "temporal_run_id")[:BATCH])
+    return [Execution(*values) for values in found]
 
 
 def _record(execution: Execution, status: WorkflowStatus) -> None:
@@ -108,16 +123,19 @@ def _record(execution: Execution, status: WorkflowStatus) -> None:
         record_ended(workflow_id=execution.workflow_id, temporal_run_id=execution.temporal_run_id, status=status)
 
 
-def _quiet_live_runs() -> list[QuietRun]:
-    """Live runs that nothing has happened to for a while and whose commands are all delivered."""
+def _quiet_live_runs(after_id: int) -> list[QuietRun]:
+    """Live runs that nothing has happened to for a while."""
     with released_connections(), platform():
-        undelivered = set(OutboxCommand.objects.filter(delivered_at__isnull=True).values_list("workflow_id", flat=True))
-        rows = _live().filter(updated_at__lt=Now() - QUIET).select_related("issue").order_by("pk")[:BATCH]
-        runs = [
-            QuietRun(row.pk, (issue_workflow_id(row.project_id, row.issue.number), run_workflow_id(row.pk)))
-            for row in rows
+        rows = _live().filter(updated_at__lt=Now() - QUIET, pk__gt=after_id).select_related("issue").order_by("pk")
+        found = [
+            (row.pk, (issue_workflow_id(row.project_id, row.issue.number), run_workflow_id(row.pk)))
+            for row in rows[:BATCH]
         ]
-    return [run for run in runs if run.workflow_ids[0] not in undelivered]
+        commanded = OutboxCommand.objects.filter(
+            delivered_at__isnull=True, workflow_id__in=[workflow_ids[0] for _, workflow_ids in found]
+        )
+        under_way = set(commanded.values_list("workflow_id", flat=True))
+    return [QuietRun(run_id, workflow_ids[0] in under_way, workflow_ids) for run_id, workflow_ids in found]
 
 
 def _fail_lost_run(run_id: int) -> None:
