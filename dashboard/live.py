@@ -66,9 +66,13 @@ class LiveView:
         return cls(account_id, user_id, run.pk, run.created_at)
 
     def rows(self, *, after: int, limit: int) -> list[AgentRunLog]:
+        """Called in a thread: gives its connection back."""
         run = AgentRun(pk=self.run_id, account_id=self.account_id, created_at=self.run_created_at)
-        with tenant(self.account_id, self.user_id):
-            return list(log_rows(run, after=after)[:limit])
+        try:
+            with tenant(self.account_id, self.user_id):
+                return list(log_rows(run, after=after)[:limit])
+        finally:
+            connection.close()
 
     def look(self, request: HttpRequest, after: int) -> Snapshot | None:
         """None once the run or the viewer's membership is gone. Called in a thread: gives its connection back."""

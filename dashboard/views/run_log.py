@@ -1,12 +1,13 @@
 """A run's log: as pages for a browser without JavaScript, as a file, and live."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 
-from agent_runs.models import LIVE_STATUSES, AgentRun
+from agent_runs.models import AgentRun
 from agent_runs.querysets import log_rows
 from dashboard.live import LiveView, TooManyStreams, open_stream
 from dashboard.log_lines import LogLine, lines
@@ -47,9 +48,11 @@ def run_log_file(request: AccountRequest, run_id: int) -> HttpResponseBase:
     return response
 
 
-def _file(view: LiveView) -> Iterator[str]:
+async def _file(view: LiveView) -> AsyncIterator[str]:
+    """Asynchronous, because Django collects a plain iterator to its end before it sends the first byte."""
+    read = sync_to_async(view.rows, thread_sensitive=False)
     last_seq = 0
-    while rows := view.rows(after=last_seq, limit=DOWNLOAD_ROWS):
+    while rows := await read(after=last_seq, limit=DOWNLOAD_ROWS):
         last_seq = rows[-1].seq
         yield "".join(f"{row.created_at:%Y-%m-%dT%H:%M:%S.%fZ} {row.kind:<6} {row.content}\n" for row in rows)
 
@@ -73,7 +76,3 @@ def run_log_stream(request: AccountRequest, run_id: int) -> HttpResponseBase:
 def _seq(text: str) -> int:
     """A row's number from outside; anything else starts at the beginning."""
     return int(text) if text.isdecimal() and len(text) <= 18 else 0
-
-
-def is_live(run: AgentRun) -> bool:
-    return run.status in LIVE_STATUSES
