@@ -3,6 +3,7 @@
 import structlog
 from celery import shared_task
 
+from paid import retention
 from paid.lib import partitions
 
 log = structlog.get_logger(__name__)
@@ -20,6 +21,7 @@ def keep_partitions() -> list[str]:
 
 @shared_task
 def apply_retention() -> list[str]:
-    """Drop the partitions that are no longer kept."""
+    """Drop the partitions and delete the rows that are no longer kept."""
     with partitions.alone() as is_alone:
-        return [one.name for one in partitions.drop_expired()] if is_alone else []
+        dropped = [one.name for one in partitions.drop_expired()] if is_alone else []
+    return dropped + [f"{one.rows} of {one.table}" for one in retention.forget() if one.rows]

@@ -123,6 +123,7 @@ def test_retention_drops_old_days_of_the_log_and_keeps_the_rest():
     AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO))
     kept = AgentRunLogFactory()
     planned = json.loads(command("retention", "--json", "--dry-run"))
+    planned.pop("rows")
     assert planned == {"dropped": [], "planned": ["agent_run_logs_p20240229"], "is_busy": False}
     with platform():
         assert AgentRunLog.objects.count() == 2

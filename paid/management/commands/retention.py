@@ -1,4 +1,4 @@
-"""Drops what is no longer kept. Example: `manage.py retention --dry-run`."""
+"""Drops and deletes what is no longer kept. Example: `manage.py retention --dry-run`."""
 
 import json
 from argparse import ArgumentParser
@@ -6,13 +6,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from paid import retention
 from paid.lib import partitions
 
 
 class Command(BaseCommand):
     help = (
         "Detach and drop whole partitions whose time is over (run logs after 90 days, the ledger after a year; daily"
-        " sums and the audit log stay). Harmless to repeat. Example: manage.py retention --dry-run --json"
+        " sums and the audit log stay), and delete rows that are over: commands delivered, workflows ended, webhooks"
+        " and gateway calls settled 30 days ago, expired sessions. Harmless to repeat."
+        " Example: manage.py retention --dry-run --json"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,14 +31,19 @@ class Command(BaseCommand):
                     plan.append(one)
                     if not options["json"]:
                         self.stdout.write(f"{verb} {one.name}: about {one.estimated_rows} rows, {one.bytes} bytes")
+        rows = list(retention.over() if options["dry_run"] else retention.forget())
         if options["json"]:
             report = {
                 "dropped": [] if options["dry_run"] else [one.name for one in plan],
                 "planned": [one.name for one in plan] if options["dry_run"] else [],
+                "rows": {one.table: one.rows for one in rows},
                 "is_busy": not is_alone,
             }
             self.stdout.write(json.dumps(report))
-        elif not is_alone:
-            self.stdout.write("Another process is at it.")
+            return
+        for forgotten in rows:
+            self.stdout.write(f"{verb} {forgotten.rows} rows of {forgotten.table}")
+        if not is_alone:
+            self.stdout.write("Another process is at the partitions.")
         else:
             self.stdout.write(f"{len(plan)} partitions {'would be ' if options['dry_run'] else ''}dropped.")
