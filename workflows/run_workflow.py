@@ -75,7 +75,11 @@ class RunWorkflow:
 
     async def _work(self) -> StepOutcome:
         prepared: PreparedRun = await self._step(
-            PREPARE_WORKSPACE, PreparedRun, start_to_close_timeout=WORKSPACE_TIMEOUT, retry_policy=QUICK_RETRIES
+            PREPARE_WORKSPACE,
+            PreparedRun,
+            start_to_close_timeout=WORKSPACE_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=QUICK_RETRIES,
         )
         if prepared.outcome.verdict != Verdict.DONE:
             return prepared.outcome
@@ -89,7 +93,11 @@ class RunWorkflow:
         if outcome.verdict != Verdict.DONE:
             return outcome
         published: StepOutcome = await self._step(
-            PUBLISH_RUN, StepOutcome, start_to_close_timeout=PUBLISH_TIMEOUT, retry_policy=QUICK_RETRIES
+            PUBLISH_RUN,
+            StepOutcome,
+            start_to_close_timeout=PUBLISH_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=QUICK_RETRIES,
         )
         return published
 

@@ -10,6 +10,7 @@ from agent_runs.operations import begin_step, end_open_steps, end_step, finish_r
 from metrics.operations import close_escrow
 from metrics.quality import begin_quality
 from paid.lib.tenancy import platform, tenant
+from workflows.activities.attempts import alone_in
 from workflows.activities.outcomes import retryable
 from workflows.activities.runs import load_run, run_dir_of
 from workflows.activities.spool_tail import SpoolTail
@@ -41,9 +42,10 @@ def clear_workspace(ref: RunRef) -> None:
         run = load_run(ref)
     if run is not None:
         SpoolTail(run, str(run_dir)).read_to_end()
-    # Knows how to delete what an agent locked away from its owner.
-    workspace.remove(str(run_dir))
-    shutil.rmtree(run_dir, ignore_errors=False)
+    with alone_in(run_dir):
+        # Knows how to delete what an agent locked away from its owner.
+        workspace.remove(str(run_dir))
+        shutil.rmtree(run_dir, ignore_errors=False)
 
 
 @activity.defn(name=FINISH_RUN, no_thread_cancel_exception=True)

@@ -8,8 +8,9 @@ from agent_runs.operations import advance_run, begin_step, end_step, set_workspa
 from agent_runs.workspace import WorkspaceError
 from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeError, ForgeUnavailable
+from workflows.activities.attempts import alone_in
 from workflows.activities.outcomes import ALREADY_ENDED, DONE, STOPPED, failed, retryable
-from workflows.activities.runs import load_run, record_workflow, workspace_of
+from workflows.activities.runs import load_run, record_workflow, run_dir_of, workspace_of
 from workflows.contracts import PREPARE_WORKSPACE, PreparedRun, RunRef, StepOutcome
 
 
@@ -27,7 +28,8 @@ def prepare_workspace(ref: RunRef) -> PreparedRun:
         begin_step(run=run, name=StepName.WORKSPACE)
         if run.status == RunStatus.QUEUED:
             advance_run(run=run, to=RunStatus.PREPARING)
-    outcome = _prepare(run)
+    with alone_in(run_dir_of(run.pk)):
+        outcome = _prepare(run)
     with tenant(ref.account_id):
         status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
         end_step(run=run, name=StepName.WORKSPACE, status=status, detail=outcome.error)

@@ -11,6 +11,7 @@ from projects.forges.base import Forge, ForgeError, ForgePullRequest, ForgeUnava
 from projects.forges.github.errors import BranchTaken
 from projects.forges.registry import forge_for
 from projects.models import PullRequest
+from workflows.activities.attempts import alone_in
 from workflows.activities.outcomes import (
     ALREADY_ENDED,
     DONE,
@@ -19,7 +20,7 @@ from workflows.activities.outcomes import (
     outcome_of_findings,
     retryable,
 )
-from workflows.activities.runs import load_run, workspace_of
+from workflows.activities.runs import load_run, run_dir_of, workspace_of
 from workflows.contracts import PUBLISH_RUN, RunRef, StepOutcome
 from workflows.publication import comment_body, commit_message, marker_of, pull_request_body, pull_request_title
 
@@ -39,7 +40,8 @@ def publish_run(ref: RunRef) -> StepOutcome:
         begin_step(run=run, name=StepName.PUBLISH)
         advance_run(run=run, to=RunStatus.PUBLISHING)
     try:
-        outcome = _publish(run)
+        with alone_in(run_dir_of(run.pk)):
+            outcome = _publish(run)
     except ForgeUnavailable as error:
         raise retryable(
             "forge_unavailable", f"{error} So the change was not published. Retry the run later.", error

@@ -1,0 +1,75 @@
+"""Attempts of one activity on one host, as Temporal's own activity environment plays them."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from workflows.activities import attempts
+from workflows.activities.attempts import alone_in
+
+SECONDS = 10
+
+
+@contextlib.contextmanager
+def somebody_at_work_in(run_dir: Path):
+    began, let_go = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with alone_in(run_dir):
+            began.set()
+            assert let_go.wait(SECONDS)
+
+    thread = threading.Thread(target=ActivityEnvironment().run, args=(work,))
+    thread.start()
+    assert began.wait(SECONDS)
+    try:
+        yield let_go
+    finally:
+        let_go.set()
+        thread.join()
+
+
+def test_it_shows_that_it_lives_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(attempts, "BEAT_SECONDS", 0.01)
+    environment, beats = ActivityEnvironment(), threading.Semaphore(0)
+    environment.on_heartbeat = lambda *_: beats.release()
+
+    def work() -> list[bool]:
+        with alone_in(tmp_path / "7"):
+            return [beats.acquire(timeout=SECONDS) for _ in range(3)]
+
+    assert environment.run(work) == [True, True, True]
+
+
+def test_a_second_attempt_waits_until_the_first_lets_go(tmp_path: Path):
+    order: list[str] = []
+
+    def second() -> None:
+        with alone_in(tmp_path / "7"):
+            order.append("second")
+
+    with somebody_at_work_in(tmp_path / "7") as let_go:
+        waiting = threading.Thread(target=ActivityEnvironment().run, args=(second,))
+        waiting.start()
+        order.append("first")
+        let_go.set()
+        waiting.join(SECONDS)
+    assert order == ["first", "second"]
+
+
+def test_an_attempt_that_was_superseded_while_it_waited_does_not_begin(tmp_path: Path):
+    environment, begun = ActivityEnvironment(), []
+
+    def superseded() -> None:
+        with alone_in(tmp_path / "7"):
+            begun.append(True)
+
+    with somebody_at_work_in(tmp_path / "7"):
+        environment.cancel()
+        with pytest.raises(ApplicationError, match="Another attempt has taken over"):
+            environment.run(superseded)
+    assert begun == []
