@@ -1,5 +1,5 @@
 # Two commands matter: `make up` and `make test`. Each creates .venv when it is missing.
-.PHONY: up demo test check clean lock doctor help
+.PHONY: up demo test faults check clean lock doctor help
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
@@ -7,6 +7,7 @@ help:
 	@echo "make up      start everything on this machine (Ctrl-C stops it); PORT=8080 make up for another port"
 	@echo "make demo    one real run without a browser; the last line is its result as JSON"
 	@echo "make test    all tests, on real servers; ARGS='-k ledger -n0' to choose"
+	@echo "make faults  break each process at each point of a run; ARGS='--case kill-gateway-*' to choose, --list to see"
 	@echo "make check   format, lint, types, layers, templates, migrations"
 	@echo "make doctor  check every dependency, and say how to mend it"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew"
@@ -27,6 +28,10 @@ doctor:
 test:
 	@bin/bootstrap dev
 	@exec $(PYTHON) -m pytest -q -n 2 --dist loadgroup $(ARGS)
+
+faults:
+	@bin/bootstrap dev
+	@$(PYTHON) -m tests.faults $(ARGS)
 
 check:
 	@bin/bootstrap dev
