@@ -38,11 +38,15 @@ MESSAGES, COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
 # The API knows `beta=true`; longer or stranger ones only serve to break whoever reads them.
 QUERY = re.compile(rb"[A-Za-z0-9_=&.%-]{0,200}")
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
+# The token is looked at when the body has told the model: what sandboxes can make this process hold is bounded here.
+MAX_BODIES_AT_ONCE = 24
+BODY_SECONDS = 60.0
 # Longer than any call takes (relay.py ends one before): who is older was left behind.
 OLDEST_OPEN_CALL = timedelta(hours=2)
 SWEEP_SECONDS = 600.0
 
 TOO_LARGE = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is larger than 32 MB.")
+TOO_SLOW = Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout_error", "The request did not arrive within a minute.")
 AWAY = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "api_error", "Paid's database does not answer, so this call cannot be paid for."
 )
@@ -68,6 +72,7 @@ class Gateway:
         self.http = http
         self.settler = Settler(ledger)
         self.relay = Relay(http, self.settler)
+        self._reading = asyncio.Semaphore(MAX_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -91,7 +96,11 @@ class Gateway:
         token = bearer_token(scope["headers"])
         if not token:
             raise Refused(Refusal(HTTPStatus.UNAUTHORIZED, "authentication_error", "A run token is needed."))
-        body = await _read_body(receive)
+        try:
+            async with self._reading, asyncio.timeout(BODY_SECONDS):
+                body = await _read_body(receive)
+        except TimeoutError as error:
+            raise Refused(TOO_SLOW) from error
         if body is None:
             return
         try:
