@@ -5,6 +5,7 @@ from django.db.models import DecimalField, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from paid.lib.tenancy import GLOBAL_ACCOUNT_ID
+from projects.models import Project
 from prompts.models import (
     LanguageModel,
     ModelPreference,
@@ -44,14 +45,19 @@ def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
     )
 
 
-def nearest_style_guide(*, account_id: int, project_id: int, language: str) -> StyleGuide | None:
-    """The guide of the project, else of the account, else the global one; one for the language before a general one."""
-    return (
-        StyleGuide.objects.filter(account_id__in=(GLOBAL_ACCOUNT_ID, account_id), language__in={"", language})
-        .filter(_of_project_or_general(project_id))
+def style_guide_for(project: Project) -> str:
+    """The guide of the project, else of the account, else the global one; one for its language before a general one.
+
+    In the short form that is sent, where there is one; empty without any guide.
+    """
+    language = str(project.settings.get("language", ""))
+    guide = (
+        StyleGuide.objects.filter(account_id__in=(GLOBAL_ACCOUNT_ID, project.account_id), language__in={"", language})
+        .filter(_of_project_or_general(project.pk))
         .order_by(F("project_id").asc(nulls_last=True), "-account_id", "-language", "id")
         .first()
     )
+    return "" if guide is None else guide.compressed_text or guide.raw_text
 
 
 def models_for(*, account_id: int, agent: str) -> list[LanguageModel]:

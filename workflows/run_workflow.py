@@ -130,7 +130,7 @@ class RunWorkflow:
                 Verdict.FAILED,
                 "step_timeout",
                 "A step of the run did not answer in time. Check that the agents' worker runs "
-                "(Operations page), then retry the run.",
+                "(/healthz names what does not answer), then retry the run.",
             )
         return StepOutcome(
             Verdict.FAILED,

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-DEMO_MODEL = "scripted-demo"
-
 
 @dataclass(frozen=True)
 class Refusal:

@@ -19,6 +19,7 @@ from projects.models import Issue, Project, WorkState
 from tests.factories import account_with_owner
 from tests.factories.metrics import CostBudgetFactory
 from tests.factories.projects import IssueFactory, ProjectFactory
+from tests.factories.prompts import StyleGuideFactory
 from workflows.errors import IssueIsClosed, ProjectIsSwitchedOff
 from workflows.models import OutboxCommand
 from workflows.operations import retry_run, start_run, stop_run
@@ -74,6 +75,16 @@ def test_it_decides_everything_in_one_transaction(issue: Issue, owner: User):
     assert command.payload == {"account_id": run.account_id, "run_id": run.pk}
     assert (event.action, event.object_id, event.actor_user_id) == ("run.start", str(run.pk), owner.pk)
     assert run.issue.work_state == WorkState.QUEUED
+
+
+def test_the_nearest_style_guide_reaches_the_agent(issue: Issue):
+    StyleGuideFactory(account=issue.account, project=None, raw_text="Of the account.")
+    StyleGuideFactory(account=issue.account, project=issue.project, raw_text="Long.", compressed_text="Of the project.")
+
+    prompt = start(issue).prompt_text
+
+    assert "Of the project." in prompt
+    assert "Of the account." not in prompt
 
 
 def test_it_refuses_a_second_running_run(issue: Issue):

@@ -15,6 +15,7 @@ from paid.lib import outbox
 from projects.models import Issue, IssueState, Project
 from prompts.context import context_for
 from prompts.models import AbVariant, LanguageModel, PromptVersion
+from prompts.querysets import style_guide_for
 from prompts.rendering import render_prompt
 from prompts.resolution import resolve_prompt
 from prompts.selection import select_model
@@ -123,7 +124,7 @@ def _prompt_for(project: Project, issue: Issue) -> _Prompt:
     rendered = render_prompt(
         template=resolved.template,
         system_prompt=resolved.system_prompt,
-        context=context_for(project=project, issue=issue),
+        context=context_for(project=project, issue=issue, style_guide=style_guide_for(project)),
     )
     return _Prompt(
         version=PromptVersion.objects.select_related("prompt").get(pk=resolved.prompt_version_id),

@@ -36,10 +36,6 @@ class RepositoryMoved(NotFoundOnForge):
     """The repository was renamed or moved on GitHub. Change owner and name in the project's settings."""
 
 
-class IssueClosed(ForgeError):
-    """The issue was closed on GitHub meanwhile, so nothing was published for it."""
-
-
 class BranchTaken(PushRejected):
     """The branch exists on GitHub already and is not ours. Rename or delete it there, or retry the run."""
 

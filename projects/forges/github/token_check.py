@@ -19,8 +19,6 @@ from projects.forges.github.forge import check_usable
 READ_ISSUES, WRITE_ISSUES = "Issues: read", "Issues: read and write"
 WRITE_PULL_REQUESTS = "Pull requests: read and write"
 WRITE_CONTENTS = "Contents: read and write"
-# Shown beside the form; the checks below find out which of them are missing.
-NEEDED = (WRITE_CONTENTS, WRITE_ISSUES, WRITE_PULL_REQUESTS)
 
 EMPTY_WRITES = (
     ("issues", WRITE_ISSUES),
