@@ -18,8 +18,10 @@ from django.db.migrations.executor import MigrationExecutor
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from agent_runs.sandbox import probe
+from agent_runs.sandbox import SandboxUnavailable, probe
 from agent_runs.sandbox.binaries import claude_code_program
+from agent_runs.seal import Verdict, probe_seal, spring_all
+from agent_runs.workspace import WorkspaceError
 
 CLIENT_SECONDS = 5
 
@@ -56,7 +58,34 @@ class UnwellError(Exception):
 
 
 def examine() -> list[Finding]:
-    return [examination.run() for examination in EXAMINATIONS]
+    findings = [examination.run() for examination in EXAMINATIONS]
+    is_sealed = all(finding.is_ok for finding in findings if finding.name == SANDBOX)
+    return [*findings, *(_seal() if is_sealed else [UNSEALED])]
+
+
+def _seal() -> list[Finding]:
+    """One finding for each probe of the sandbox: what was tried, and what came of it."""
+    gateway = str(settings.GATEWAY_SOCKET)
+    try:
+        verdicts = [*probe_seal(gateway_socket=gateway if _answers(gateway) else None), *spring_all()]
+    except (SandboxUnavailable, WorkspaceError, OSError, subprocess.SubprocessError) as error:
+        return [Finding("seal", False, f"The probes could not be made: {error}", ESCAPE)]
+    return [_finding(verdict) for verdict in verdicts]
+
+
+def _finding(verdict: Verdict) -> Finding:
+    name = f"seal: {verdict.name}"
+    if verdict.has_escaped:
+        return Finding(name, False, f"An agent can {verdict.goal}: {verdict.words}.", ESCAPE)
+    return Finding(name, True, f"cannot {verdict.goal} ({verdict.words})")
+
+
+def _answers(socket_path: str) -> bool:
+    try:
+        _connect(socket_path)
+    except OSError:
+        return False
+    return True
 
 
 def _python() -> str:
@@ -148,18 +177,30 @@ def _temporal() -> str:
 
 
 def _gateway() -> str:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(CLIENT_SECONDS)
-        client.connect(str(settings.GATEWAY_SOCKET))
+    _connect(str(settings.GATEWAY_SOCKET))
     return str(settings.GATEWAY_SOCKET)
 
 
+def _connect(socket_path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(CLIENT_SECONDS)
+        client.connect(socket_path)
+
+
+SANDBOX = "sandbox"
+ESCAPE = "Run no agents on this host until this is mended: take Paid's own image or bubblewrap, and report the escape."
+UNSEALED = Finding(
+    "seal",
+    False,
+    "No probe was made: without the sandbox Paid runs no agents on this host, and none unsealed.",
+    "Mend the sandbox first.",
+)
 START = "Start Paid with `make up`, or point the setting at a server that runs."
 EXAMINATIONS = (
     Examination("python", _python, "Install Python 3.11, 3.12 or 3.13, remove .venv and run `make up`."),
     Examination("git", _git, "Install git (Debian: apt-get install git)."),
     Examination("configuration", _configuration, "`manage.py check` shows each problem with its remedy."),
-    Examination("sandbox", _sandbox, "Agents run in bubblewrap only: allow unprivileged user namespaces."),
+    Examination(SANDBOX, _sandbox, "Agents run in bubblewrap only: allow unprivileged user namespaces."),
     Examination("claude code", _agent, "The package claude-agent-sdk carries it: remove .venv and run `make up`."),
     Examination("database", _application_role, f"DATABASE_URL: {START} Roles come from init-db.sql."),
     Examination("migrations", _owner_role, "Run `manage.py migrate --database owner`."),

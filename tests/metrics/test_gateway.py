@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agent_runs.models import AgentRun, RunStatus
+from agent_runs.seal import probe_seal
 from metrics.models import BudgetReservation, CallState, GatewayCall, TokenUsage
 from metrics.operations import open_escrow
 from metrics.querysets import cost_of_run
@@ -160,6 +161,22 @@ def test_the_token_dies_with_its_run(gateway: GatewayServer) -> None:
         response = client.post("/v1/messages", json=ask())
     assert response.status_code == 403
     assert "has ended" in error_of(response)["message"]
+
+
+def test_an_agent_that_kept_its_token_reaches_nothing_with_it_after_the_run(gateway: GatewayServer) -> None:
+    """Asked from inside of a sandbox; while the run lives the same question is taken for its own."""
+    _, run = start_run()
+    assert "dead-token" in escapes(gateway)
+    with platform():
+        AgentRun.objects.filter(pk=run.pk).update(
+            status=RunStatus.FAILED, finished_at=run.created_at, run_token_hash=None
+        )
+    assert escapes(gateway) == []
+
+
+def escapes(gateway: GatewayServer) -> list[str]:
+    verdicts = probe_seal(gateway_socket=str(gateway.socket), dead_token=TOKEN)
+    return [verdict.name for verdict in verdicts if verdict.has_escaped]
 
 
 def test_a_run_that_is_being_stopped_makes_no_more_calls(gateway: GatewayServer) -> None:

@@ -11,7 +11,8 @@ from paid.stack.doctor import examine
 
 class Command(BaseCommand):
     help = (
-        "Check everything that Paid depends on and say how to mend what fails. Exit code 1 when anything does. "
+        "Check everything that Paid depends on, probe the seal that agents run in, and say how to mend what fails. "
+        "Exit code 1 when anything does. "
         "Example: manage.py doctor --json"
     )
     # Its own examination runs them, and reports them like the rest.
@@ -29,8 +30,8 @@ class Command(BaseCommand):
         else:
             for finding in findings:
                 mark = self.style.SUCCESS("ok    ") if finding.is_ok else self.style.ERROR("FAILED")
-                self.stdout.write(f"{mark}  {finding.name:<19} {finding.detail}")
+                self.stdout.write(f"{mark}  {finding.name:<25} {finding.detail}")
                 if finding.hint:
-                    self.stdout.write(f"        {'':<19} → {finding.hint}")
+                    self.stdout.write(f"        {'':<25} → {finding.hint}")
         if not is_well:
             sys.exit(1)
