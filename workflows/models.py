@@ -50,6 +50,8 @@ class WorkflowState(Changed):
         indexes: ClassVar = [
             models.Index(fields=["agent_run_id"], name="workflow_states_of_run"),
             models.Index(fields=["finished_at"], name="workflow_states_ended"),
+            # The reconciliation, every 20 seconds, in pages by id.
+            models.Index(fields=["id"], condition=Q(status="running"), name="workflow_states_running"),
         ]
 
     def __str__(self) -> str:
