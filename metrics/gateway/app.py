@@ -6,7 +6,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -164,7 +164,7 @@ class Gateway:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await self.ledger.open()
-        sweeping = asyncio.create_task(self._sweep_for_ever(datetime.now(UTC)))
+        sweeping = asyncio.create_task(self._sweep_for_ever(await self.ledger.now()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         sweeping.cancel()
@@ -176,7 +176,8 @@ class Gateway:
     async def _sweep_for_ever(self, started_at: datetime) -> None:
         while True:
             try:
-                swept = await self.ledger.sweep(started_at=started_at, oldest=datetime.now(UTC) - OLDEST_OPEN_CALL)
+                oldest = await self.ledger.now() - OLDEST_OPEN_CALL
+                swept = await self.ledger.sweep(started_at=started_at, oldest=oldest)
                 if swept:
                     logger.warning("settled %d calls that had been left open, with what was known of them", swept)
             except (psycopg.Error, PoolTimeout) as error:

@@ -81,6 +81,14 @@ class Ledger:
     async def close(self) -> None:
         await self._pool.close()
 
+    async def now(self) -> datetime:
+        """The database's clock, which calls are opened by: a host's own may go ahead of it."""
+        row = await self._ask("SELECT now() AS now", [])
+        if row is None:
+            raise LookupError("now() gives one row")
+        moment: datetime = row["now"]
+        return moment
+
     async def admit(self, token_hash: bytes, model: str) -> Admission | None:
         """The run that holds this token, while it lives. Without `language_model_id` it may not use the model."""
         row = await self._ask("SELECT * FROM gateway_admit(%s, %s)", [token_hash, model])

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+import time_machine
 
 from agent_runs.models import AgentRun, RunStatus
 from agent_runs.seal import probe_seal
+from metrics.gateway import app
 from metrics.models import BudgetReservation, CallState, GatewayCall, TokenUsage
 from metrics.operations import open_escrow
 from metrics.querysets import cost_of_run
@@ -346,3 +349,19 @@ def test_a_body_that_is_not_a_request_is_refused_by_name(gateway: GatewayServer)
         response = client.post("/v1/messages", content=json.dumps(without_limit))
     assert response.status_code == 400
     assert "max_tokens" in error_of(response)["message"]
+
+
+def test_a_host_whose_clock_is_an_hour_ahead_sweeps_no_call_that_still_runs(
+    start_gateway: Callable[[], GatewayServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls are opened by the database's clock: by the host's own, every one would be older than this gateway."""
+    start_run()
+    monkeypatch.setattr(app, "SWEEP_SECONDS", 0.05)
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+        gateway = start_gateway()
+        gateway.upstream.model.delay_seconds = 0.05
+        with gateway.client(TOKEN) as client:
+            client.post("/v1/messages", json=ask()).raise_for_status()
+    counted = gateway.upstream.counters()["total"]
+    (row,) = ledger_rows()
+    assert (row.is_estimated, row.output_tokens) == (False, counted["output_tokens"])
