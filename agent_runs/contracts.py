@@ -17,6 +17,7 @@ ExitReason = Literal[
     "wall_timeout",  # `AgentJob.wall_seconds` were over
     "stall_timeout",  # no output for `AgentJob.stall_seconds`
     "limit",  # too many processes or too much memory in the sandbox
+    "disk_full",  # what the agent said could not be spooled
     "launch_failed",  # the sandbox or the agent's program could not be started
     "lost",  # the supervisor itself died (host restart, out of memory)
 ]

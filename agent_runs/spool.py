@@ -34,8 +34,15 @@ def read_from(run_dir: str, offset: int, limit_bytes: int = _READ_BYTES) -> tupl
     return records, offset + end
 
 
+class SpoolFailed(Exception):
+    """What the agent says cannot be kept."""
+
+
 class SpoolWriter:
-    """Appends records; past `limit_bytes` only the lines that must not be lost are still written."""
+    """Appends records, or raises SpoolFailed (the disk is full, as a rule).
+
+    Past `limit_bytes` only the lines that must not be lost are still written.
+    """
 
     def __init__(self, run_dir: str, limit_bytes: int) -> None:
         self._descriptor = os.open(Path(run_dir) / SPOOL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -55,8 +62,11 @@ class SpoolWriter:
         record = {"seq": self._seq, "at": at, "stream": stream, "text": text}
         view = memoryview((json.dumps(record) + "\n").encode("ascii"))
         self._written_bytes += len(view)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise SpoolFailed(f"The agent's output could not be written: {error.strerror}.") from error
 
     def close(self) -> None:
         os.close(self._descriptor)

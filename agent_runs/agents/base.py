@@ -13,6 +13,7 @@ OUTCOME_OF_EXIT: Mapping[str, AgentResult] = {
     "wall_timeout": AgentResult("timeout", "The time for this run was over.", None, 0),
     "stall_timeout": AgentResult("stalled", "The agent fell silent.", None, 0),
     "limit": AgentResult("error", "The agent used more of this machine than it may.", None, 0),
+    "disk_full": AgentResult("error", "What the agent said could not be kept.", None, 0),
     "launch_failed": AgentResult("error", "The agent could not be started.", None, 0),
     "lost": AgentResult("error", "The agent's supervisor died, and the agent with it.", None, 0),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent_runs.contracts import ExitReason, ExitRecord, SpoolStream
 from agent_runs.sandbox import SandboxUnavailable, start_sealed
 from agent_runs.sandbox.process import SealedProcess, in_memory
-from agent_runs.spool import LineFramer, SpoolWriter
+from agent_runs.spool import LineFramer, SpoolFailed, SpoolWriter
 from agent_runs.supervisor import files
 from agent_runs.supervisor.guard import breached_limit
 from agent_runs.supervisor.plan import Plan
@@ -73,11 +73,15 @@ class Watch:
         if self._sealed is not None:
             try:
                 exit_code = self._watch(self._sealed)
+            except SpoolFailed as failure:
+                # An agent whose words are lost is paid for nothing.
+                self._reason, self._detail = "disk_full", str(failure)
             finally:
                 # Whatever went wrong in here, nothing of the agent stays behind.
                 self._sealed.kill()
         if self._detail:
-            self._spool.write("system", self._detail, essential=True)
+            with contextlib.suppress(SpoolFailed):
+                self._spool.write("system", self._detail, essential=True)
         self._spool.close()
         ended = ExitRecord(self._reason, exit_code, self._has_closed, self._started_at, _now(), self._detail)
         files.write_exit(self._run_dir, ended)

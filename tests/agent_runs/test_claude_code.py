@@ -85,6 +85,7 @@ def test_an_interrupted_run_is_stopped_although_it_exits_with_0(name: str, turns
         ("wall_timeout", "timeout"),
         ("stall_timeout", "stalled"),
         ("limit", "error"),
+        ("disk_full", "error"),
         ("launch_failed", "error"),
         ("lost", "error"),
     ],

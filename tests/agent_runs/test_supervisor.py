@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import stat
 import uuid
@@ -192,6 +193,20 @@ def test_the_spool_is_bounded_but_the_closing_event_is_kept(bench: Bench) -> Non
         ("stdout", '{"type":"result"}'),
     ]
     assert (Path(bench.run_dir) / "spool.ndjson").stat().st_size < 21_000
+
+
+def test_a_disk_without_room_for_the_spool_ends_the_agent_and_says_so(bench: Bench) -> None:
+    up = "up" * 500
+    bench.start(f"echo {up}; until [ -e /workspace/go ]; do sleep 0.05; done; echo more; exec sleep 600")
+    wait_for_line(bench.run_dir, up)
+    state = json.loads((Path(bench.run_dir) / "supervisor.json").read_text())
+    full = (Path(bench.run_dir) / "spool.ndjson").stat().st_size + 10
+    resource.prlimit(state["pid"], resource.RLIMIT_FSIZE, (full, full))
+    (bench.workspace / "go").touch()
+    ended = bench.finish()
+    assert (ended.reason, ended.detail) == ("disk_full", "The agent's output could not be written: File too large.")
+    assert bench.lines() == [("stdout", up)]
+    assert pids_with(bench.mark) == []
 
 
 def test_the_token_is_nowhere_but_in_the_agents_environment(bench: Bench) -> None:

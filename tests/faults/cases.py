@@ -86,7 +86,7 @@ CASES: tuple[Case, ...] = (
     *_kills(),
     *_starvations(),
     *_rude_models(),
-    Case(Deed.DISK_FULL, "spool", Point.AGENT_START, "failed", "agent_limit"),
+    Case(Deed.DISK_FULL, "spool", Point.AGENT_START, "failed", "disk_full"),
     # Last: it starts the stack anew under libfaketime.
     Case(Deed.CLOCK_STEP, "one hour ahead", Point.MID_STREAM),
 )

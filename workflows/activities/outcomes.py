@@ -43,6 +43,11 @@ _EXIT_WORDS: dict[ExitReason, tuple[str, str]] = {
         "agent_lost",
         "The agent ended together with its host (a restart, or memory that ran out). Retry the run.",
     ),
+    "disk_full": (
+        "disk_full",
+        "The disk of the agent's host is full, so the agent was ended. Make room there (PAID_RUNS_DIR), then retry "
+        "the run.",
+    ),
     "limit": (
         "agent_limit",
         "The agent used more processes or memory than a run may, and was ended. Say in the issue how to do with less, "
