@@ -1,6 +1,5 @@
 """A real Chromium on the real ASGI application: Uvicorn in a thread of the test process, on the test database."""
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,15 +19,12 @@ WIDE: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _django_beside_playwright() -> None:
-    # Playwright's sync API runs an event loop in this thread; the ORM would refuse to work beside it.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
-
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread: asyncio's tests cannot run beside it, so it ends with the
+# module, and the ORM would refuse to work beside it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running
         running.close()
