@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Account, User
 from agent_runs.models import AgentRun, RunStatus, RunStep
+from dashboard.markdown import to_html
 from projects.models import Issue, PullRequest, PullRequestState, WorkState
 
 register = template.Library()
@@ -156,6 +157,11 @@ def duration(value: timedelta | float | int | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    return to_html(text)
 
 
 @register.filter
