@@ -13,7 +13,7 @@ LINK_SCHEMES = ("http", "https", "mailto")
 
 
 class _Markdown(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+    def validateLink(self, url: str) -> bool:
         """Absolute addresses of the web and of mail only: a relative one would lead into the reader's own account."""
         try:
             return urlsplit(url).scheme.lower() in LINK_SCHEMES
