@@ -5,20 +5,27 @@ from collections.abc import Sequence
 
 from agent_runs.contracts import Diff
 from agent_runs.workspace.errors import as_workspace_error
-from paid.lib.git import HARDENED, git, git_environment
+from paid.lib.git import HARDENED, GitFailed, git, git_environment
 
 PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
 
 
 def first_bytes(git_dir: str, arguments: Sequence[str], limit_bytes: int) -> tuple[bytes, bool]:
-    """Output of git up to a limit, and whether there was more; the rest is neither read nor made."""
+    """Output of git up to a limit, and whether there was more; the rest is neither read nor made.
+
+    Raises GitFailed: half of a difference must not pass for all of it, least of all where secrets are looked for.
+    """
     argv = ["git", *HARDENED, f"--git-dir={git_dir}", *arguments]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=git_environment()
     ) as process:
         output = process.stdout.read(limit_bytes + 1) if process.stdout else b""
-        process.kill()
-    return output[:limit_bytes], len(output) > limit_bytes
+        is_cut = len(output) > limit_bytes
+        if is_cut:
+            process.kill()
+    if not is_cut and process.returncode != 0:
+        raise GitFailed(f"git {arguments[0]} ended with {process.returncode}.")
+    return output[:limit_bytes], is_cut
 
 
 @as_workspace_error()

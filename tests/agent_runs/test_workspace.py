@@ -11,6 +11,8 @@ from agent_runs import workspace
 from agent_runs.contracts import CommitOutcome, Finding, Workspace
 from agent_runs.sandbox import SandboxSpec, run_sealed
 from agent_runs.workspace import NestedRepository, WorkspaceError
+from agent_runs.workspace.difference import first_bytes
+from paid.lib.git import GitFailed
 from tests.agent_runs.repositories import git, make_bare, push, write
 
 BASE = {"README.md": "# Sample\n", "src/app.py": "x = 1\n", "CLAUDE.md": "Be careful.\n", ".gitignore": "build/\n"}
@@ -286,6 +288,12 @@ def test_a_diff_of_a_missing_commit_is_an_error(desk: Desk) -> None:
     made = desk.prepare()
     with pytest.raises(WorkspaceError, match="git diff failed"):
         workspace.diff(git_dir=made.git_dir, base_sha=made.base_sha, head_sha="0" * 40)
+
+
+def test_output_of_a_git_that_failed_is_not_taken_for_all_of_it(desk: Desk) -> None:
+    made = desk.prepare()
+    with pytest.raises(GitFailed, match="git diff ended with 128"):
+        first_bytes(made.git_dir, ["diff", made.base_sha, "0" * 40], 100)
 
 
 def test_removal_leaves_nothing_even_of_locked_directories_and_can_be_repeated(desk: Desk) -> None:
