@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
+    budgets,
     health,
     judgement,
     overview,
@@ -52,6 +53,7 @@ pull_request_patterns: Patterns = [
 ]
 
 settings_patterns: Patterns = [
+    path("", settings.settings_index, name="settings"),
     path("profile/", settings.settings_profile, name="settings_profile"),
     path("password", settings.settings_password, name="settings_password"),
     path("members/", settings.settings_members, name="settings_members"),
@@ -62,6 +64,9 @@ settings_patterns: Patterns = [
     path("keys/", settings.settings_keys, name="settings_keys"),
     path("keys/add", settings.settings_keys_add, name="settings_keys_add"),
     path("keys/<int:key_id>/revoke", settings.settings_keys_revoke, name="settings_keys_revoke"),
+    path("budgets/", budgets.settings_budgets, name="settings_budgets"),
+    path("budgets/set", budgets.settings_budgets_set, name="settings_budgets_set"),
+    path("budgets/<int:budget_id>/remove", budgets.settings_budgets_remove, name="settings_budgets_remove"),
 ]
 
 account_patterns: Patterns = [

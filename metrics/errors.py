@@ -12,5 +12,5 @@ class BudgetExhausted(Exception):
         per = {"run": "per run", "day": "for today", "month": "for this month"}[period]
         super().__init__(
             f"The budget {per} ({limit_usd:.2f} USD) is used up or held by other runs. Wait for them to end, "
-            "or have the limit raised by whoever runs this installation."
+            "or have an admin of the account raise the limit under Settings, Budgets."
         )

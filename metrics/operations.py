@@ -5,12 +5,16 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.models import Account, User
+from accounts.operations import record_audit_event
 from agent_runs.models import AgentRun
 from metrics.errors import BudgetExhausted
+from metrics.models import CostBudget
 from paid.lib.tenancy import platform
+from projects.models import Project
 
 # No run lives longer; the sweep closes what a crash left open.
 ESCROW_LIFETIME = timedelta(days=2)
@@ -64,3 +68,42 @@ def correct_usage(*, request_id: UUID, corrected_cost_usd: Decimal, correction_i
     """
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT ledger_correct(%s, %s, %s)", [request_id, corrected_cost_usd, correction_id])
+
+
+@transaction.atomic
+def set_budget(
+    *, account: Account, project: Project | None, period: str, limit_usd: Decimal, is_hard: bool, actor: User
+) -> CostBudget:
+    """Set the limit of a period for the account (no project) or one project; the one that stood there is replaced.
+
+    Runs that live keep the money they took; what starts after this asks the new limit.
+    """
+    budget, is_new = CostBudget.objects.update_or_create(
+        account=account, project=project, period=period, defaults={"limit_usd": limit_usd, "is_hard": is_hard}
+    )
+    _audit_budget(budget, "created" if is_new else "changed", actor)
+    return budget
+
+
+@transaction.atomic
+def remove_budget(*, budget: CostBudget, actor: User) -> None:
+    """Take the limit away. A second call changes nothing and records nothing."""
+    deleted, _ = CostBudget.objects.filter(account_id=budget.account_id, pk=budget.pk).delete()
+    if deleted:
+        _audit_budget(budget, "removed", actor)
+
+
+def _audit_budget(budget: CostBudget, verb: str, actor: User) -> None:
+    record_audit_event(
+        account_id=budget.account_id,
+        actor=actor,
+        action=f"cost_budget.{verb}",
+        object_type="cost_budget",
+        object_id=budget.pk,
+        data={
+            "project_id": budget.project_id,
+            "period": budget.period,
+            "limit_usd": str(budget.limit_usd),
+            "is_hard": budget.is_hard,
+        },
+    )

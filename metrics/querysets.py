@@ -3,13 +3,14 @@
 Every read stands in the caller's tenancy context: a tenant sees its own rows only.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, Q, Sum
 
-from metrics.models import TokenUsage, UsageDaily
+from metrics.models import BudgetPeriod, CostBudget, TokenUsage, UsageDaily
 
 NOTHING = Decimal(0)
 
@@ -54,6 +55,52 @@ def spend_today(account_id: int) -> Decimal:
     """USD since midnight UTC."""
     today = UsageDaily.objects.filter(account_id=account_id, day=_today())
     return Decimal(today.aggregate(cost_usd=Sum("cost_usd", default=NOTHING))["cost_usd"])
+
+
+@dataclass(frozen=True)
+class BudgetUse:
+    """A budget and what its period has spent so far; `spent_usd` is None for a limit per run."""
+
+    budget: CostBudget
+    spent_usd: Decimal | None
+
+    @property
+    def share(self) -> Decimal | None:
+        limit: Decimal = self.budget.limit_usd  # type: ignore[assignment]
+        return self.spent_usd / limit if self.spent_usd is not None and limit else None
+
+
+def budgets_of(account_id: int) -> list[BudgetUse]:
+    """The account's own budgets first, then those of its projects by name; days and months are UTC."""
+    today = _today()
+    rows = (
+        UsageDaily.objects.filter(account_id=account_id, day__gte=today.replace(day=1))
+        .values("project_id")
+        .annotate(
+            month_usd=Sum("cost_usd", default=NOTHING),
+            day_usd=Sum("cost_usd", filter=Q(day=today), default=NOTHING),
+        )
+    )
+    spent: dict[tuple[int, str], Decimal] = {}
+    for row in rows:
+        spent[row["project_id"], BudgetPeriod.DAY] = row["day_usd"]
+        spent[row["project_id"], BudgetPeriod.MONTH] = row["month_usd"]
+    budgets = CostBudget.objects.filter(account_id=account_id).select_related("project")
+    ordered = budgets.order_by(F("project__name").asc(nulls_first=True), "project_id", "period")
+    return [BudgetUse(budget, _spent_of(budget, spent)) for budget in ordered]
+
+
+def _spent_of(budget: CostBudget, spent: Mapping[tuple[int, str], Decimal]) -> Decimal | None:
+    if budget.period == BudgetPeriod.RUN:
+        return None
+    return sum(
+        (
+            usd
+            for (project_id, period), usd in spent.items()
+            if period == budget.period and budget.project_id in (None, project_id)
+        ),
+        NOTHING,
+    )
 
 
 def spend_by_day(account_id: int, days: int) -> list[DaySpend]:

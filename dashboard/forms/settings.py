@@ -1,13 +1,16 @@
 """Forms of the person and of the account's secrets. A secret is never put back into the page."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm
 
-from accounts.models import User
+from accounts.models import Account, User
 from dashboard.forms.styled import StyledForm, style_widget
+from metrics.models import BudgetPeriod
 from projects.labels import DEFAULT_TRIGGER
+from projects.models import Project
 
 
 class ProfileForm(StyledForm):
@@ -48,3 +51,27 @@ class ProviderKeyForm(StyledForm):
     base_url = forms.URLField(
         label="Base URL", required=False, assume_scheme="https", help_text="Empty for the provider's own address."
     )
+
+
+class BudgetForm(StyledForm):
+    project = forms.ModelChoiceField(
+        Project.objects.none(), required=False, label="For", empty_label="The whole account"
+    )
+    period = forms.ChoiceField(choices=BudgetPeriod.choices, initial=BudgetPeriod.DAY, label="Period")
+    limit_usd = forms.DecimalField(
+        label="Limit in USD",
+        min_value=Decimal(0),
+        max_value=Decimal(1_000_000),
+        decimal_places=2,
+        help_text="Days and months are UTC. A limit that is set already for the same is replaced.",
+    )
+    is_hard = forms.TypedChoiceField(
+        label="When it is used up",
+        choices=[("hard", "No run may pass it"), ("soft", "Only show it")],
+        coerce=lambda value: value == "hard",
+    )
+
+    def __init__(self, account: Account, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        projects: forms.ModelChoiceField[Project] = self.fields["project"]  # type: ignore[assignment]
+        projects.queryset = Project.objects.filter(account=account).order_by("name")

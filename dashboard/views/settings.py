@@ -39,6 +39,12 @@ def _profile_form(request: AccountRequest) -> ProfileForm:
     return ProfileForm(initial={"name": request.user.name, "email": request.user.email})
 
 
+@account_page()
+def settings_index(request: AccountRequest) -> HttpResponse:
+    """To the first tab."""
+    return redirect("settings_profile", request.account.slug)
+
+
 @account_page("GET", "POST")
 def settings_profile(request: AccountRequest) -> HttpResponse:
     form = ProfileForm(request.POST) if request.method == "POST" else _profile_form(request)

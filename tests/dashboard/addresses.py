@@ -25,6 +25,7 @@ def tenant_addresses(world: World) -> dict[str, str]:
         "prompt_id": world.prompt.pk,
         "token_id": world.token.pk,
         "key_id": world.key.pk,
+        "budget_id": world.budget.pk,
     }
     accounts = next(e for e in get_resolver("dashboard.urls").url_patterns if isinstance(e, URLResolver))
     addresses = {}

@@ -6,6 +6,7 @@ from django.test import Client
 
 from accounts.models import GithubToken, ProviderKey
 from agent_runs.models import AgentRun
+from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Comment, PullRequest, PullRequestState
 from prompts.models import PromptVersion
@@ -58,35 +59,39 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
     assert {
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
-        "settings_members", "settings_github", "settings_keys", "issue_new",
+        "settings_members", "settings_github", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close",
     } <= read  # fmt: skip
     assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
 
 
-SECRETS = ("settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke")
+ADMINS_ONLY = (
+    "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
+    "settings_budgets_set", "settings_budgets_remove",
+)  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "prompt_edit", "prompt_promote",
     "prompt_withdraw", "pull_request_merge", "pull_request_close", "pull_request_comment",
 )  # fmt: skip
 
 
-def test_a_member_may_not_touch_the_accounts_secrets(world: World, bob: Client):
+def test_a_member_may_not_touch_the_accounts_secrets_and_budgets(world: World, bob: Client):
     addresses = tenant_addresses(world)
 
-    assert {name: bob.post(addresses[name]).status_code for name in SECRETS} == dict.fromkeys(
-        SECRETS, HTTPStatus.FORBIDDEN
+    assert {name: bob.post(addresses[name]).status_code for name in ADMINS_ONLY} == dict.fromkeys(
+        ADMINS_ONLY, HTTPStatus.FORBIDDEN
     )
     with platform():
         assert GithubToken.objects.get().revoked_at is None
         assert ProviderKey.objects.get().revoked_at is None
+        assert CostBudget.objects.get().limit_usd == 5
 
 
 def test_a_viewer_starts_changes_and_judges_nothing(world: World, vera: Client):
     addresses = tenant_addresses(world)
 
-    assert {name: vera.post(addresses[name]).status_code for name in (*WORK, *SECRETS)} == dict.fromkeys(
-        (*WORK, *SECRETS), HTTPStatus.FORBIDDEN
+    assert {name: vera.post(addresses[name]).status_code for name in (*WORK, *ADMINS_ONLY)} == dict.fromkeys(
+        (*WORK, *ADMINS_ONLY), HTTPStatus.FORBIDDEN
     )
     with platform():
         assert AgentRun.objects.count() == 3

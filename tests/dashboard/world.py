@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Account, GithubToken, ProviderKey, Role, User
 from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
+from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Issue, Project, PullRequest, WorkState
 from prompts.models import LanguageModel, Prompt
@@ -98,6 +99,7 @@ class World:
     live_run: AgentRun
     token: GithubToken
     key: ProviderKey
+    budget: CostBudget
 
 
 def make_world() -> World:
@@ -151,6 +153,7 @@ def make_world() -> World:
         live_run=_live(live, bob, common),
         token=GithubTokenFactory(account=account, name="Team token"),
         key=ProviderKeyFactory(account=account, name="Team key"),
+        budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
     )
 
 
@@ -250,7 +253,6 @@ def _live(issue: Issue, actor: User, common: dict[str, object]) -> AgentRun:
     )
     RunStepFactory(agent_run=run, name=StepName.AGENT, status=StepStatus.RUNNING)
     BudgetReservationFactory(agent_run=run, amount_usd=Decimal("0.5"), drawn_usd=Decimal("0.017295"))
-    CostBudgetFactory(account=run.account, project=None, period="day", limit_usd=Decimal(5))
     return run
 
 
