@@ -85,7 +85,7 @@ UNLIMITED = {"file-size", "process-count", "core-dump"}
 
 
 def test_there_are_at_least_twenty_probes_with_names_of_their_own():
-    names = [probe.name for probe in (*ATTEMPTS, *TRAPS)]
+    names = [*(probe.name for probe in ATTEMPTS), *(trap.name for trap in TRAPS)]
     assert len(names) == len(set(names)) >= 20
 
 
