@@ -55,7 +55,7 @@ def read_overview(account_id: int, *, days: int = 30) -> Overview:
     chart = [Day(entry.day, *runs.get(entry.day, (0, 0, 0)), entry.cost_usd) for entry in spent]
     completed = sum(day.completed for day in chart)
     budgets = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY)
-    daily_limit: Decimal | None = budgets.values_list("limit_usd", flat=True).first()  # type: ignore[assignment]
+    daily_limit: Decimal | None = budgets.values_list("limit_usd", flat=True).first()
     return Overview(
         spent_today_usd=spent[-1].cost_usd,
         daily_limit_usd=daily_limit,

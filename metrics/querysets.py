@@ -66,7 +66,7 @@ class BudgetUse:
 
     @property
     def share(self) -> Decimal | None:
-        limit: Decimal = self.budget.limit_usd  # type: ignore[assignment]
+        limit: Decimal = self.budget.limit_usd
         return self.spent_usd / limit if self.spent_usd is not None and limit else None
 
 

@@ -75,7 +75,7 @@ class IssueRow:
 
     @property
     def cost_usd(self) -> Decimal:
-        costs: list[Decimal] = [run.cost_usd for run in self.runs]  # type: ignore[misc]
+        costs: list[Decimal] = [run.cost_usd for run in self.runs]
         return sum(costs, Decimal(0))
 
 

@@ -1,5 +1,7 @@
 """Columns that many tables share. The database fills them in, so that SQL and Python write the same row."""
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -22,6 +24,6 @@ class Changed(Created):
         abstract = True
 
 
-def usd(**options: object) -> "models.DecimalField[object, object]":
+def usd(**options: object) -> "models.DecimalField[Decimal | float | str, Decimal]":
     """An exact amount in USD: numeric(20,12), never rounded before it is shown."""
     return models.DecimalField(max_digits=20, decimal_places=12, **options)  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ def events() -> list[tuple[str, str, dict[str, object]]]:
 def limits() -> list[tuple[int | None, str, Decimal, bool]]:
     with platform():
         rows = CostBudget.objects.order_by("pk")
-        return [(row.project_id, row.period, Decimal(row.limit_usd), row.is_hard) for row in rows]
+        return [(row.project_id, row.period, row.limit_usd, row.is_hard) for row in rows]
 
 
 def test_a_budget_is_set_and_the_next_one_for_the_same_replaces_it(world: World, alice: Client):
