@@ -100,7 +100,8 @@ class AgentResult:
 class Workspace:
     """The files of one run. `path` is the agent's to change; `git_dir` and `cache_dir` never are.
 
-    `read_only` is what an `AgentJob` must bind for the agent's own throw-away git directory to work.
+    `read_only` is what an `AgentJob` must bind for the agent's own throw-away git directory to work. `remarks` say
+    to people what of the repository the files lack.
     """
 
     path: str
@@ -109,6 +110,7 @@ class Workspace:
     branch: str
     base_sha: str
     read_only: tuple[ReadOnlyBind, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

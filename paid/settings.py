@@ -146,8 +146,8 @@ RUN_COST_LIMIT_USD = Decimal(env.str("RUN_COST_LIMIT_USD", default="5"))
 # GitHub Enterprise Server: https://<host>/api/v3, and https://<host> for git.
 GITHUB_API_URL = env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/")
 GITHUB_URL = env.str("GITHUB_URL", default="https://github.com").rstrip("/")
-# Repositories above this size, as GitHub tells it, are refused: a clone per run would fill the disk.
-GITHUB_MAX_REPOSITORY_MEGABYTES = env.int("GITHUB_MAX_REPOSITORY_MEGABYTES", default=2048)
+# Larger repositories are refused, by what the forge says and by what it sends: a clone per run would fill the disk.
+REPOSITORY_MAX_MEGABYTES = env.int("REPOSITORY_MAX_MEGABYTES", default=2048)
 
 # --- Secrets --------------------------------------------------------------------------------------
 # Key ring of EncryptedField: `id:base64(32 bytes)`, comma separated; the first one encrypts, all decrypt.

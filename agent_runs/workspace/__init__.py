@@ -3,12 +3,13 @@
 from agent_runs.workspace.checkout import branch_name, prepare, remove
 from agent_runs.workspace.commit import commit_all
 from agent_runs.workspace.difference import diff
-from agent_runs.workspace.errors import NestedRepository, WorkspaceError
+from agent_runs.workspace.errors import NestedRepository, WorkspaceError, WorkspaceRefused
 from agent_runs.workspace.scan import scan
 
 __all__ = [
     "NestedRepository",
     "WorkspaceError",
+    "WorkspaceRefused",
     "branch_name",
     "commit_all",
     "diff",

@@ -12,6 +12,7 @@ from django.utils.text import slugify
 
 from agent_runs.contracts import ReadOnlyBind, Workspace
 from agent_runs.workspace.cache import resolve_branch, update_cache
+from agent_runs.workspace.contents import look_into
 from agent_runs.workspace.errors import as_workspace_error
 from paid.lib.git import git
 
@@ -39,10 +40,12 @@ def prepare(
     base_branch: str,
     branch: str,
     environment: Mapping[str, str] | None = None,
+    limit_bytes: int = 2 * 1024**3,
 ) -> Workspace:
     """Fetch `base_branch` and lay out the run's files; a second call returns what the first one made.
 
-    `environment` holds the forge's credentials for the fetch. Raises WorkspaceError.
+    `environment` holds the forge's credentials for the fetch; `limit_bytes` bounds the fetch, and the files.
+    Raises WorkspaceError, among them WorkspaceRefused for what no second attempt can heal.
     """
     root = Path(run_dir).absolute()
     if (root / _RECORD).exists():
@@ -50,8 +53,9 @@ def prepare(
     remove(run_dir)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache = Path(cache_dir).absolute()
-    update_cache(cache, url, environment)
+    update_cache(cache, url, environment, limit_bytes=limit_bytes)
     base_sha = resolve_branch(cache, base_branch)
+    remarks = look_into(cache, base_sha, limit_bytes)
     _make_own_git_dir(root, cache, branch, base_sha)
     _make_agents_git_dir(root, cache, branch, base_branch, base_sha)
     made = Workspace(
@@ -61,6 +65,7 @@ def prepare(
         branch=branch,
         base_sha=base_sha,
         read_only=(ReadOnlyBind(str(cache / "objects"), OBJECTS_INSIDE),),
+        remarks=remarks,
     )
     unfinished = root / f".{_RECORD}"
     unfinished.write_text(json.dumps(asdict(made)))
@@ -71,6 +76,8 @@ def prepare(
 def _read(root: Path) -> Workspace:
     values: dict[str, Any] = json.loads((root / _RECORD).read_text())
     values["read_only"] = tuple(ReadOnlyBind(**bind) for bind in values["read_only"])
+    # Absent in the record of a workspace that an older version made.
+    values["remarks"] = tuple(values.get("remarks", ()))
     return Workspace(**values)
 
 

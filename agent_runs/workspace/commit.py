@@ -135,4 +135,7 @@ def _refuse_nested_repositories(workspace: Workspace, sealed: _SealedGit) -> Non
     refused = [path for path in nested if parents[path] not in ignored]
     if refused:
         named = ", ".join(_as_text(tuple(refused[:5])))
-        raise NestedRepository(f"The agent left a git repository inside the work tree: {named}.")
+        raise NestedRepository(
+            f"The agent left a git repository inside the work tree ({named}), which Paid neither runs git over nor "
+            "publishes. Say in the issue that none may be made, then retry the run."
+        )

@@ -12,8 +12,37 @@ class WorkspaceError(Exception):
     """The files of this run could not be handled."""
 
 
-class NestedRepository(WorkspaceError):
+class WorkspaceRefused(WorkspaceError):
+    """What no second attempt can heal; the message says what to do. `code` is what the run is filed under."""
+
+    code = "workspace_refused"
+
+
+class NestedRepository(WorkspaceRefused):
     """The agent left a git repository inside the work tree: its configuration would run as code."""
+
+    code = "nested_repository"
+
+
+class RepositoryEmpty(WorkspaceRefused):
+    """The repository has no commit yet, so there is nothing to branch from. Push a first commit, then retry the run."""
+
+    code = "repository_empty"
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class BranchMissing(WorkspaceRefused):
+    """The repository has no branch of that name."""
+
+    code = "branch_missing"
+
+
+class RepositoryTooLarge(WorkspaceRefused):
+    """The repository is larger than this host takes."""
+
+    code = "repository_too_large"
 
 
 @contextmanager

@@ -38,6 +38,10 @@ _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
 }
 
+# Set by a shell and not between fork and exec, where nothing of a threaded process may run. POSIX counts in blocks.
+_LIMITED = 'ulimit -f "$1"; shift; exec "$@"'
+_SHELL_BLOCK_BYTES = 512
+
 # The host's own certificate authorities: a forge inside a company has one.
 _OF_THE_HOST = ("PATH", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
 
@@ -55,12 +59,16 @@ def git(
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     timeout_seconds: float = 300,
+    file_limit_bytes: int | None = None,
 ) -> bytes:
     """Run git on a repository that no agent could write to; returns its output. Raises GitFailed.
 
-    Credentials go into `environment` as GIT_CONFIG_COUNT/KEY/VALUE, for this one command.
+    Credentials go into `environment` as GIT_CONFIG_COUNT/KEY/VALUE, for this one command. No file that it writes
+    grows beyond `file_limit_bytes`.
     """
     argv = ["git", *HARDENED, f"--git-dir={git_dir}", *arguments]
+    if file_limit_bytes is not None:
+        argv = ["/bin/sh", "-c", _LIMITED, "sh", str(-(-file_limit_bytes // _SHELL_BLOCK_BYTES)), *argv]
     try:
         result = subprocess.run(
             argv,

@@ -42,6 +42,9 @@ class ForgePullRequest:
 class ForgeError(Exception):
     """The forge did not do what it was asked."""
 
+    # What a run that fails for it is filed under.
+    code = "forge_refused"
+
     def __str__(self) -> str:
         """What was said where it was raised, else the class's docstring: the message for people."""
         return super().__str__() or inspect.cleandoc(type(self).__doc__ or "")
@@ -49,6 +52,8 @@ class ForgeError(Exception):
 
 class ForgeUnavailable(ForgeError):
     """The forge did not answer in time or is overloaded: trying later can heal it."""
+
+    code = "forge_unavailable"
 
 
 class RateLimited(ForgeUnavailable):
@@ -62,9 +67,13 @@ class RateLimited(ForgeUnavailable):
 class NotFoundOnForge(ForgeError):
     """The forge has no such repository, issue, branch or pull request."""
 
+    code = "not_found_on_forge"
+
 
 class PushRejected(ForgeError):
     """The branch on the forge is not where we left it: somebody else pushed to it."""
+
+    code = "push_rejected"
 
 
 class MergeConflict(ForgeError):
@@ -72,6 +81,9 @@ class MergeConflict(ForgeError):
 
 
 class Forge(Protocol):
+    def check_repository(self, project: Project) -> None:
+        """Raises the ForgeError that would keep a run of this project from its end, in words for people."""
+
     def clone_url(self, project: Project) -> str:
         """Address that git fetches from; never with a credential in it."""
 

@@ -59,6 +59,9 @@ class LocalForge:
             raise NotFoundOnForge(f"{project} has no repository on this machine.")
         return str(repository)
 
+    def check_repository(self, project: Project) -> None:
+        self.clone_url(project)
+
     def git_environment(self, project: Project) -> Mapping[str, str]:
         return {}
 

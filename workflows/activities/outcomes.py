@@ -6,7 +6,7 @@ from datetime import timedelta
 from temporalio.exceptions import ApplicationError
 
 from agent_runs.contracts import AgentResult, ExitReason, Finding, Outcome
-from projects.forges.base import RateLimited
+from projects.forges.base import ForgeError, RateLimited
 from workflows.contracts import StepOutcome, Verdict
 
 DONE = StepOutcome()
@@ -58,6 +58,12 @@ _EXIT_WORDS: dict[ExitReason, tuple[str, str]] = {
 
 def failed(code: str, words: str) -> StepOutcome:
     return StepOutcome(Verdict.FAILED, code, words)
+
+
+def refused_by_forge(error: ForgeError, remedy: str) -> StepOutcome:
+    """An error with a code of its own says what to do itself."""
+    words = remedy if error.code == ForgeError.code else "Then retry the run."
+    return failed(error.code, f"{error} {words}")
 
 
 def retryable(code: str, words: str, cause: Exception | None = None) -> ApplicationError:

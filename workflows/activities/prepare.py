@@ -5,11 +5,12 @@ from temporalio import activity
 from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import advance_run, begin_step, end_step, set_workspace
-from agent_runs.workspace import WorkspaceError
+from agent_runs.workspace import WorkspaceError, WorkspaceRefused
 from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeError, ForgeUnavailable
+from projects.forges.registry import forge_for
 from workflows.activities.attempts import alone_in
-from workflows.activities.outcomes import ALREADY_ENDED, DONE, STOPPED, failed, retryable
+from workflows.activities.outcomes import ALREADY_ENDED, DONE, STOPPED, failed, refused_by_forge, retryable
 from workflows.activities.runs import load_run, record_workflow, run_dir_of, workspace_of
 from workflows.contracts import PREPARE_WORKSPACE, PreparedRun, RunRef, StepOutcome
 
@@ -29,22 +30,26 @@ def prepare_workspace(ref: RunRef) -> PreparedRun:
         if run.status == RunStatus.QUEUED:
             advance_run(run=run, to=RunStatus.PREPARING)
     with alone_in(run_dir_of(run.pk)):
-        outcome = _prepare(run)
+        outcome, remarks = _prepare(run)
     with tenant(ref.account_id):
         status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
-        end_step(run=run, name=StepName.WORKSPACE, status=status, detail=outcome.error)
+        end_step(run=run, name=StepName.WORKSPACE, status=status, detail=outcome.error or " ".join(remarks))
     return PreparedRun(outcome, RunLimits.model_validate(run.limits).wall_seconds)
 
 
-def _prepare(run: AgentRun) -> StepOutcome:
+def _prepare(run: AgentRun) -> tuple[StepOutcome, tuple[str, ...]]:
+    """How it ended, and what people should know about the files."""
     try:
+        forge_for(run.project).check_repository(run.project)
         made = workspace_of(run)
     except ForgeUnavailable as error:
         raise retryable(
             "forge_unavailable", f"{error} Retry the run when the forge is reachable again.", error
         ) from error
     except ForgeError as error:
-        return failed("forge_refused", f"{error} Check the project's repository and token, then retry the run.")
+        return refused_by_forge(error, "Check the project's repository and token, then retry the run."), ()
+    except WorkspaceRefused as error:
+        return failed(error.code, str(error)), ()
     except WorkspaceError as error:
         activity.logger.exception("The workspace of run %s could not be made", run.pk)
         raise retryable(
@@ -53,4 +58,4 @@ def _prepare(run: AgentRun) -> StepOutcome:
         ) from error
     with tenant(run.account_id):
         set_workspace(run=run, branch=made.branch, base_sha=made.base_sha)
-    return DONE
+    return DONE, made.remarks

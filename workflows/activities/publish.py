@@ -18,6 +18,7 @@ from workflows.activities.outcomes import (
     STOPPED,
     failed,
     outcome_of_findings,
+    refused_by_forge,
     retryable,
 )
 from workflows.activities.runs import load_run, run_dir_of, workspace_of
@@ -47,15 +48,17 @@ def publish_run(ref: RunRef) -> StepOutcome:
             "forge_unavailable", f"{error} So the change was not published. Retry the run later.", error
         ) from error
     except BranchTaken as error:
-        outcome = failed("branch_taken", str(error))
-    except PushRejected:
+        outcome = failed(error.code, str(error))
+    except PushRejected as error:
         outcome = failed(
-            "push_rejected",
+            error.code,
             f"Somebody else pushed to {run.branch}, so the change was not published. Delete that branch or merge it, "
             "then retry the run.",
         )
     except ForgeError as error:
-        outcome = failed("forge_refused", f"{error} Check the project's token and branch rules, then retry the run.")
+        outcome = refused_by_forge(error, "Check the project's token and branch rules, then retry the run.")
+    except workspace.WorkspaceRefused as error:
+        outcome = failed(error.code, str(error))
     except workspace.WorkspaceError as error:
         activity.logger.exception("The change of run %s could not be committed", run.pk)
         raise retryable("git_failed", f"The change could not be committed: {error} Retry the run.") from error

@@ -39,6 +39,7 @@ def workspace_of(run: AgentRun) -> Workspace:
         base_branch=run.project.default_branch,
         branch=workspace.branch_name(run.issue.number, run.issue.title, run.pk),
         environment=forge.git_environment(run.project),
+        limit_bytes=settings.REPOSITORY_MAX_MEGABYTES * 1024**2,
     )
 
 

@@ -269,10 +269,9 @@ def check_usable(repository: answers.Repository) -> None:
     if repository.archived or repository.disabled:
         raise RepositoryArchived
     megabytes = repository.size // 1024
-    if megabytes > settings.GITHUB_MAX_REPOSITORY_MEGABYTES:
+    if megabytes > settings.REPOSITORY_MAX_MEGABYTES:
         raise RepositoryTooBig(
-            f"The repository holds {megabytes} MB; GITHUB_MAX_REPOSITORY_MEGABYTES allows"
-            f" {settings.GITHUB_MAX_REPOSITORY_MEGABYTES}."
+            f"The repository holds {megabytes} MB; REPOSITORY_MAX_MEGABYTES allows {settings.REPOSITORY_MAX_MEGABYTES}."
         )
 
 

@@ -330,7 +330,7 @@ def test_an_endless_answer_is_cut_off(github: StandInGithub, project: Project):
 def test_an_unusable_repository_says_why(github: StandInGithub, repository: Repository, project: Project):
     forge.check_repository(project)
     repository.size = 3000 * 1024
-    with pytest.raises(RepositoryTooBig, match="holds 3000 MB; GITHUB_MAX_REPOSITORY_MEGABYTES allows 2048"):
+    with pytest.raises(RepositoryTooBig, match="holds 3000 MB; REPOSITORY_MAX_MEGABYTES allows 2048"):
         forge.check_repository(project)
     repository.archived = True
     with pytest.raises(RepositoryArchived):
