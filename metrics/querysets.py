@@ -51,12 +51,6 @@ def cost_of_run(run_id: int) -> RunCost:
     return RunCost(**sums)
 
 
-def spend_today(account_id: int) -> Decimal:
-    """USD since midnight UTC."""
-    today = UsageDaily.objects.filter(account_id=account_id, day=_today())
-    return Decimal(today.aggregate(cost_usd=Sum("cost_usd", default=NOTHING))["cost_usd"])
-
-
 @dataclass(frozen=True)
 class BudgetUse:
     """A budget and what its period has spent so far; `spent_usd` is None for a limit per run."""

@@ -13,7 +13,7 @@ class ProjectAdmin(AuditedAdmin):
 
     fields = ("account", "name", "forge", "owner", "repo", "default_branch", "is_active", "labels", "settings")
     readonly_fields = ("account", "forge", "owner", "repo")
-    list_display = ("name", "account", "forge", "owner", "repo", "is_active", "runs_count", "cost_usd")
+    list_display = ("name", "account", "forge", "owner", "repo", "is_active")
     list_filter = ("forge", "is_active")
     search_fields = ("name", "owner", "repo", "account__name")
     list_select_related = ("account",)

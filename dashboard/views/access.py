@@ -65,7 +65,13 @@ def get_issue(request: AccountRequest, project_id: int, number: int) -> Issue:
 
 def get_run(request: AccountRequest, run_id: int) -> AgentRun:
     runs = AgentRun.objects.select_related(
-        "project", "issue", "language_model", "prompt_version__prompt", "pull_request", "requested_by"
+        "project",
+        "issue",
+        "language_model",
+        "prompt_version__prompt",
+        "prompt_version__parent_version",
+        "pull_request",
+        "requested_by",
     )
     return get_object_or_404(runs, account=request.account, pk=run_id)
 

@@ -96,6 +96,7 @@ def issue(request: AccountRequest, project_id: int, number: int) -> HttpResponse
         "issue": found,
         "project": found.project,
         "runs": runs,
+        "failed_run": runs[0] if runs and runs[0].status == RunStatus.FAILED else None,
         "has_live_run": any(RunStatus(run.status).is_live for run in runs),
         "comments": list(comments_of(found.project, found.number)),
         "may_start": may_work(request.membership),

@@ -9,9 +9,11 @@ from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, 
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
 from dashboard.forms.runs import RunFilterForm
+from dashboard.side_by_side import Row, compare
 from dashboard.views.access import AccountRequest, account_page, get_run, may_work
 from dashboard.views.run_log import first_rows
-from metrics.models import BudgetReservation, TokenUsage
+from metrics.models import BudgetReservation, QualityMetric, TokenUsage
+from prompts.models import PromptVersion
 
 PAGE_SIZE = 50
 
@@ -42,6 +44,13 @@ class RunFacts:
     usages: list[TokenUsage]
     reservation: BudgetReservation | None
     retries: list[AgentRun]
+    quality: QualityMetric | None
+    template_rows: list[Row]
+
+    @property
+    def has_changed_prompt(self) -> bool:
+        """Whether the prompt's version says something else than the version that it was made from."""
+        return any(row.kind != "same" for row in self.template_rows)
 
 
 def read_facts(run: AgentRun) -> RunFacts:
@@ -55,7 +64,14 @@ def read_facts(run: AgentRun) -> RunFacts:
         usages=list(usages.order_by("created_at")[:200]),
         reservation=BudgetReservation.objects.filter(agent_run=run).first(),
         retries=list(AgentRun.objects.filter(retry_of=run).order_by("id")),
+        quality=QualityMetric.objects.filter(agent_run=run).first(),
+        template_rows=_beside_parent(run.prompt_version),
     )
+
+
+def _beside_parent(version: PromptVersion) -> list[Row]:
+    parent = version.parent_version
+    return compare(parent.template, version.template) if parent else []
 
 
 @account_page()

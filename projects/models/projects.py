@@ -6,7 +6,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from accounts.models import Account, GithubToken, Role, User
-from paid.lib.columns import Changed, Created, usd
+from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
 from paid.lib.encryption import EncryptedField
 
@@ -40,9 +40,6 @@ class Project(Changed):
     # What GitHub signs its deliveries with; NULL for a forge that sends none.
     webhook_secret = EncryptedField(null=True, blank=True)
     is_active = models.BooleanField(default=True, db_default=True)
-    # Totals for lists; the ledger is the truth and `reconcile_usage` compares.
-    runs_count = models.PositiveIntegerField(default=0, db_default=0)
-    cost_usd = usd(default=0, db_default=0)
 
     class Meta:
         db_table = "projects"

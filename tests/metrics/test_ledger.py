@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from agent_runs.models import AgentRun
 from metrics.models import BudgetReservation, TokenUsage, UsageDaily
 from metrics.operations import correct_usage, open_escrow
-from metrics.querysets import cost_of_run, spend_by_day, spend_today
+from metrics.querysets import cost_of_run, spend_by_day
 from paid.lib.tenancy import platform, tenant
 from tests.metrics.records import Tenant, add_price, make_run, make_tenant
 
@@ -106,7 +106,7 @@ def test_settling_books_the_row_the_day_the_run_and_the_escrow(owner: Tenant) ->
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
         assert BudgetReservation.objects.get(agent_run=run).drawn_usd == Decimal("0.00252")
-        assert spend_today(owner.account.pk) == Decimal("0.00252")
+        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.00252")
         today, before = spend_by_day(owner.account.pk, 2)[::-1]
     assert (booked.cost_usd, booked.calls, booked.input_tokens, booked.cache_write_tokens) == (
         Decimal("0.00252"),
@@ -157,7 +157,7 @@ def test_a_correction_is_a_row_of_its_own(owner: Tenant) -> None:
     with tenant(owner.account.pk):
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
-        assert spend_today(owner.account.pk) == Decimal("0.0005")
+        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.0005")
     assert (booked.cost_usd, booked.calls) == (Decimal("0.0005"), 1)
     assert run.cost_usd == Decimal("0.0005")
 
@@ -178,7 +178,7 @@ def test_a_tenant_sees_only_its_own_spending(owner: Tenant) -> None:
     outsider = make_tenant()
     with tenant(outsider.account.pk):
         assert cost_of_run(run.pk).calls == 0
-        assert spend_today(owner.account.pk) == 0
+        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == 0
 
 
 def reconcile(*arguments: str) -> tuple[dict[str, Any], int]:
@@ -213,7 +213,7 @@ def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant
     )
     assert reconcile()[0]["is_equal"] is True
     with tenant(owner.account.pk):
-        assert spend_today(owner.account.pk) == Decimal("0.00168")
+        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.00168")
 
 
 def test_reconciling_reports_a_run_whose_total_drifted(owner: Tenant) -> None:
