@@ -195,7 +195,8 @@ class House:
 
     def repair(self, victim: str) -> None:
         """What `up` watches it starts again by itself; the servers are not its own here."""
-        if victim.lower() in self.servers:
+        server = self.servers.get(victim.lower())
+        if server is not None and server.process.poll() is not None:
             self.start_server(victim.lower())
             self.servers[victim.lower()].wait_until_ready()
 
