@@ -365,3 +365,16 @@ def test_a_host_whose_clock_is_an_hour_ahead_sweeps_no_call_that_still_runs(
     counted = gateway.upstream.counters()["total"]
     (row,) = ledger_rows()
     assert (row.is_estimated, row.output_tokens) == (False, counted["output_tokens"])
+
+
+def test_no_log_tells_a_token_or_a_key(gateway: GatewayServer, caplog: pytest.LogCaptureFixture) -> None:
+    start_run()
+    caplog.set_level("DEBUG")
+    with gateway.client(TOKEN) as client:
+        client.post("/v1/messages", json=ask()).raise_for_status()
+        client.post("/v1/messages", json=ask("scripted-other"))
+        client.post("/v1/messages", content=b"no JSON")
+    with gateway.client(f"{TOKEN}-of-nobody") as client:
+        client.post("/v1/messages", json=ask())
+    assert TOKEN not in caplog.text
+    assert "x-api-key" not in caplog.text

@@ -46,19 +46,19 @@ def test_it_shows_that_it_lives_while_it_works(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_second_attempt_waits_until_the_first_lets_go(tmp_path: Path):
-    order: list[str] = []
+    second_began = threading.Event()
 
     def second() -> None:
         with alone_in(tmp_path / "7"):
-            order.append("second")
+            second_began.set()
 
     with somebody_at_work_in(tmp_path / "7") as let_go:
         waiting = threading.Thread(target=ActivityEnvironment().run, args=(second,))
         waiting.start()
-        order.append("first")
+        assert not second_began.wait(0.5)
         let_go.set()
         waiting.join(SECONDS)
-    assert order == ["first", "second"]
+    assert second_began.is_set()
 
 
 def test_an_attempt_that_was_superseded_while_it_waited_does_not_begin(tmp_path: Path):

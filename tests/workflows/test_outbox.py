@@ -117,6 +117,24 @@ async def test_what_was_rolled_back_is_not_delivered(client: Client):
     assert await OutboxSweep(client).sweep() == 0
 
 
+def test_one_decision_that_is_written_twice_is_one_command():
+    account = AccountFactory()
+    for run_id in (7, 7, 8):
+        with tenant(account.pk):
+            outbox.command(
+                account_id=account.pk,
+                workflow_type="IssueWorkflow",
+                workflow_id="issue-1-42",
+                task_queue="nobody-serves-this",
+                signal="start_run",
+                payload={"account_id": account.pk, "run_id": run_id},
+                dedupe_key=f"run-{run_id}-start_run",
+            )
+    with platform():
+        commands = OutboxCommand.objects.filter(account_id=account.pk).order_by("pk")
+        assert [command.payload["run_id"] for command in commands] == [7, 8]
+
+
 async def test_a_sweep_that_dies_after_delivery_delivers_again_into_the_same_workflow(client: Client):
     """The second signal carries the same run id, which the workflow drops (see test_issue_workflow)."""
     command = await in_database(OutboxCommandFactory, workflow_id=new_id(), task_queue="nobody-serves-this")

@@ -4,8 +4,10 @@ What is asserted comes from outside the code under test wherever it can: git, th
 server's own counters.
 """
 
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from django.db import connection
 from django.db.models import Count, Sum
 
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, AgentRunLog, RunDiff, RunStatus, RunStep
+from agent_runs.supervisor.guard import descendants
 from metrics.models import BudgetReservation, TokenUsage
 from paid.lib.git import git_text
 from paid.lib.tenancy import platform, tenant
@@ -154,6 +157,29 @@ def test_a_worker_that_is_told_to_leave_hands_over_at_once(house: House, setting
     with tenant(run.account_id):
         stop_run(run=run, actor=None)
     assert ended(run, house).status == RunStatus.STOPPED
+
+
+def test_the_run_token_is_in_the_agents_environment_and_nowhere_else(house: House, settings: Any):
+    with platform():
+        endless = LanguageModel.objects.get(model_id="scripted-endless")
+    run = start(model=endless)
+    until(lambda: len(log_rows(run)) >= 6, house)
+    (supervisor,) = supervisors_of(run, settings)
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(supervisor, 50)]
+    tokens = {match[1].decode() for each in environments for match in re.finditer(rb"AUTH_TOKEN=([^\0]+)", each)}
+    assert len(tokens) == 1
+    (token,) = tokens
+
+    with tenant(run.account_id):
+        stop_run(run=run, actor=None)
+    files = [path for path in Path(settings.RUNS_DIR).rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if token.encode() in path.read_bytes()] == []
+    ended(run, house)
+    logs = [path.read_text(errors="replace") for path in house.log_directory.iterdir()]
+    assert len(logs) == 2
+    with platform():
+        logs += AgentRunLog.objects.filter(agent_run_id=run.pk).values_list("content", flat=True)
+    assert [text for text in logs if token in text] == []
 
 
 def test_a_stop_ends_the_agent_within_five_seconds(house: House, settings: Any):
