@@ -52,6 +52,7 @@ class AgentJob:
     max_turns: int
     wall_seconds: int
     stall_seconds: int
+    max_output_tokens: int | None = None  # of one answer; None: as the agent likes
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     read_only: tuple[ReadOnlyBind, ...] = ()
 
@@ -94,6 +95,7 @@ class AgentResult:
     text: str
     exit_code: int | None
     turns: int
+    api_status: int | None = None  # HTTP status of the model's answer that ended the run
 
 
 @dataclass(frozen=True)

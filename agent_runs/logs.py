@@ -138,6 +138,8 @@ def storable(text: str) -> str:
 
 def _shortened(value: Any, depth: int = 0) -> Any:
     """Enough of a value to understand the event; whole files stay in the content."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON as PostgreSQL reads it knows neither infinity nor NaN
     if isinstance(value, str):
         return value if len(value) <= _METADATA_CHARACTERS else value[:_METADATA_CHARACTERS] + "…"
     if isinstance(value, dict | list) and depth >= _METADATA_DEPTH:

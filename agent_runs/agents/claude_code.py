@@ -41,7 +41,8 @@ class ClaudeCode:
         return arguments
 
     def environment(self, job: AgentJob) -> dict[str, str]:
-        return {
+        bounded = {} if job.max_output_tokens is None else {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(job.max_output_tokens)}
+        return bounded | {
             # With an http:// address this variable sends every request through the socket; the host is a dummy.
             "ANTHROPIC_BASE_URL": job.base_url,
             "ANTHROPIC_UNIX_SOCKET": GATEWAY_SOCKET,
@@ -83,7 +84,7 @@ class ClaudeCode:
             yield event_of(record, "result", _closing_words(line), line)
         elif kind == "system" and isinstance(line.get("subtype"), str):
             yield event_of(record, "system", _system_words(line), line)
-        elif kind in {"assistant", "user"} and blocks is not None:
+        elif kind in ("assistant", "user") and blocks is not None:
             for block in blocks:
                 yield _block_event(record, str(kind), line, block)
         else:
@@ -92,14 +93,16 @@ class ClaudeCode:
     def result(self, exit_record: ExitRecord) -> AgentResult:
         closing = self._closing or {}
         turns = closing.get("num_turns", 0)
-        turns = turns if isinstance(turns, int) else 0
+        turns = turns if isinstance(turns, int) and turns >= 0 else 0
         if decided := OUTCOME_OF_EXIT.get(exit_record.reason):
             words = exit_record.detail or decided.text
             return replace(decided, text=words, exit_code=exit_record.exit_code, turns=turns)
         if self._closing is None:
             words = f"Claude Code ended without a result (exit code {exit_record.exit_code})."
             return AgentResult("error", words, exit_record.exit_code, 0)
-        return AgentResult(_outcome(closing), _closing_words(closing), exit_record.exit_code, turns)
+        status = closing.get("api_error_status")
+        status = status if isinstance(status, int) else None
+        return AgentResult(_outcome(closing), _closing_words(closing), exit_record.exit_code, turns, status)
 
 
 def _blocks(line: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from agent_runs.contracts import ReadOnlyBind
-from agent_runs.sandbox.errors import SandboxUnavailable
+from agent_runs.sandbox.errors import ProgramMissing, SandboxUnavailable
 
 
 def _inside_package(package: str, *parts: str) -> Path | None:
@@ -32,7 +32,7 @@ def claude_code_program() -> str:
     bundled = _inside_package("claude_agent_sdk", "_bundled", "claude")
     program = str(bundled) if bundled else shutil.which("claude")
     if program is None:
-        raise SandboxUnavailable("Claude Code is missing: install the package claude-agent-sdk.")
+        raise ProgramMissing("Claude Code is missing: install the package claude-agent-sdk.")
     return program
 
 

@@ -37,7 +37,9 @@ def play(name: str) -> tuple[ClaudeCode, list[AgentEvent]]:
         (
             "claude-e429.jsonl",
             1,
-            AgentResult("error", "API Error: Request rejected (429) · This request would exceed your rate limit", 1, 1),
+            AgentResult(
+                "error", "API Error: Request rejected (429) · This request would exceed your rate limit", 1, 1, 429
+            ),
         ),
         (
             "claude-e403.jsonl",
@@ -47,6 +49,7 @@ def play(name: str) -> tuple[ClaudeCode, list[AgentEvent]]:
                 "Failed to authenticate. API Error: 403 Paid: budget exceeded for run 42 (limit $1.00)",
                 1,
                 1,
+                403,
             ),
         ),
         (
@@ -57,6 +60,7 @@ def play(name: str) -> tuple[ClaudeCode, list[AgentEvent]]:
                 "Failed to authenticate. API Error: 403 Paid: budget exceeded for run 42 (limit $1.00)",
                 1,
                 1,
+                403,
             ),
         ),
         ("claude-maxturns.jsonl", 1, AgentResult("error", "Reached maximum number of turns (3)", 1, 4)),

@@ -8,12 +8,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agent_runs import supervisor
+from agent_runs.agents.registry import UnknownAgent
 from agent_runs.contracts import AgentJob, AgentResult, ExitRecord
 from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, set_run_token
+from agent_runs.sandbox import SandboxUnavailable
+from metrics.affordable import affordable_output_tokens
 from paid.lib.tenancy import tenant
-from workflows.activities.outcomes import ALREADY_ENDED, STOPPED, outcome_of_agent, retryable
+from workflows.activities.outcomes import ALREADY_ENDED, STOPPED, not_startable, outcome_of_agent, retryable
 from workflows.activities.runs import load_run, run_dir_of, workspace_of
 from workflows.activities.spool_tail import SpoolTail
 from workflows.contracts import RUN_AGENT, RunRef, StepOutcome, Verdict
@@ -37,15 +40,26 @@ def run_agent(ref: RunRef) -> StepOutcome:
     if run.stop_requested_at is not None and not _was_launched(run_dir):
         outcome, result = STOPPED, None
     else:
-        _launch(run, run_dir)
-        exit_record, result = _Follower(run, run_dir).follow()
-        outcome = outcome_of_agent(exit_record.reason, result)
+        outcome, result = _launch_and_follow(run, run_dir)
     with tenant(ref.account_id):
         if result is not None:
             record_outcome(run=run, iterations=result.turns or None, summary=result.text)
         status = StepStatus.DONE if outcome.verdict == Verdict.DONE else StepStatus.FAILED
         end_step(run=run, name=StepName.AGENT, status=status, detail=outcome.error)
     return outcome
+
+
+def _launch_and_follow(run: AgentRun, run_dir: str) -> tuple[StepOutcome, AgentResult | None]:
+    try:
+        _launch(run, run_dir)
+        exit_record, result = _Follower(run, run_dir).follow()
+    except (SandboxUnavailable, UnknownAgent) as error:
+        # Nothing was started, and never is without its seal.
+        activity.logger.exception("The agent of run %s cannot be started on this host", run.pk)
+        return not_startable(error), None
+    with tenant(run.account_id):
+        has_spent = AgentRun.objects.filter(pk=run.pk, cost_usd__gt=0).exists()
+    return outcome_of_agent(exit_record, result, has_spent=has_spent), result
 
 
 def _was_launched(run_dir: str) -> bool:
@@ -86,6 +100,7 @@ def _job(run: AgentRun, run_dir: str, token: str) -> AgentJob:
         max_turns=limits.turns,
         wall_seconds=limits.wall_seconds,
         stall_seconds=limits.stall_seconds,
+        max_output_tokens=affordable_output_tokens(run=run),
         read_only=workspace.read_only,
     )
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from http import HTTPStatus
 
 from temporalio.exceptions import ApplicationError
 
-from agent_runs.contracts import AgentResult, ExitReason, Finding, Outcome
+from agent_runs.agents.registry import UnknownAgent
+from agent_runs.contracts import AgentResult, ExitReason, ExitRecord, Finding, Outcome
+from agent_runs.logs import storable
+from agent_runs.sandbox import ProgramMissing, SandboxUnavailable
 from projects.forges.base import ForgeError, RateLimited
 from workflows.contracts import StepOutcome, Verdict
 
@@ -16,7 +20,7 @@ ALREADY_ENDED = StepOutcome(Verdict.STOPPED, "already_ended", "The run had ended
 _AGENT_WORDS: dict[Outcome, tuple[str, str]] = {
     "error": (
         "agent_error",
-        "The agent ended with an error. Its last words are in the log; retry the run, or try another model.",
+        "The agent ended with an error{quoted}. Its last words are in the log; retry the run, or try another model.",
     ),
     "timeout": (
         "agent_timeout",
@@ -29,15 +33,47 @@ _AGENT_WORDS: dict[Outcome, tuple[str, str]] = {
     ),
     "budget": (
         "budget_exhausted",
-        "The money for this run is used up. Raise the budget of the project or of the run, then retry.",
+        "The money for this run is used up{quoted}. Raise the budget of the project or of the run, then retry.",
     ),
 }
+_TOO_POOR = (
+    "budget_too_small",
+    "The money for this run does not pay for a single call to its model{quoted}. Raise the budget of the project or "
+    "of the run, or choose a cheaper model, then retry.",
+)
+
+# What the model's own server answered, by HTTP status.
+_MODEL_WORDS: dict[int, tuple[str, str]] = {
+    400: ("model_refused", "The model's provider refused the request{quoted}. Try another model, or a shorter issue."),
+    401: ("provider_key_refused", "The model's provider refuses the key{quoted}. Replace it in Settings, then retry."),
+    403: (
+        "model_forbidden",
+        "The call to the model was forbidden{quoted}. Mend what it names in Settings, then retry the run.",
+    ),
+    404: (
+        "model_unknown",
+        "The model's provider does not know this model{quoted}. Choose another model for the project, or correct its "
+        "name in the registry, then retry.",
+    ),
+    413: (
+        "request_too_large",
+        "The agent sent more than the model takes{quoted}. Split the issue, then retry the run.",
+    ),
+    429: ("model_overloaded", "The model's provider takes no more calls for now{quoted}. Retry the run later."),
+    529: ("model_overloaded", "The model is overloaded{quoted}. Retry the run later, or choose another model."),
+}
+_MODEL_AWAY = (
+    "model_unreachable",
+    "The model's provider failed{quoted}. Retry the run later, or choose another model.",
+)
+_QUOTED_CHARACTERS = 300
 
 # What the process tells before anything that the agent said counts.
 _EXIT_WORDS: dict[ExitReason, tuple[str, str]] = {
     "launch_failed": (
         "sandbox_failed",
-        "The agent could not be started in its sandbox on this host. Run `manage.py doctor` there, then retry the run.",
+        "This host could not make the sandbox{quoted}, and Paid runs no agent without one. Run `manage.py doctor` on "
+        "the host of the agents' worker and do what it says, then retry the run.",
     ),
     "lost": (
         "agent_lost",
@@ -75,14 +111,36 @@ def retryable(code: str, words: str, cause: Exception | None = None) -> Applicat
     return ApplicationError(words, code, words, type="StepFailed", next_retry_delay=wait)
 
 
-def outcome_of_agent(reason: ExitReason, result: AgentResult) -> StepOutcome:
-    if reason in _EXIT_WORDS:
-        return failed(*_EXIT_WORDS[reason])
+def not_startable(error: SandboxUnavailable | UnknownAgent) -> StepOutcome:
+    """Why this host starts no agent: nothing has run, and nothing will until somebody mends it."""
+    if isinstance(error, ProgramMissing):
+        return failed("agent_missing", f"{error} That is on the host of the agents' worker. Then retry the run.")
+    if isinstance(error, UnknownAgent):
+        return failed("agent_unknown", f"{error} Choose it for the project, then start a new run.")
+    return _in_words(_EXIT_WORDS["launch_failed"], str(error))
+
+
+def outcome_of_agent(exit_record: ExitRecord, result: AgentResult, *, has_spent: bool = True) -> StepOutcome:
+    if exit_record.reason in _EXIT_WORDS:
+        return _in_words(_EXIT_WORDS[exit_record.reason], exit_record.detail)
     if result.outcome == "success":
         return DONE
     if result.outcome == "stopped":
         return STOPPED
-    return failed(*_AGENT_WORDS[result.outcome])
+    if result.outcome == "budget" and not has_spent:
+        return _in_words(_TOO_POOR, result.text)
+    if result.outcome == "error" and result.api_status is not None:
+        away = _MODEL_AWAY if result.api_status >= HTTPStatus.INTERNAL_SERVER_ERROR else _AGENT_WORDS["error"]
+        return _in_words(_MODEL_WORDS.get(result.api_status, away), result.text)
+    return _in_words(_AGENT_WORDS[result.outcome], result.text)
+
+
+def _in_words(known: tuple[str, str], said: str) -> StepOutcome:
+    """`said` is quoted in one line, as what it is: somebody else's words."""
+    code, words = known
+    line = " ".join(storable(said).split()).rstrip(".")
+    shown = line if len(line) <= _QUOTED_CHARACTERS else f"{line[:_QUOTED_CHARACTERS]}…"
+    return failed(code, words.replace("{quoted}", f" (“{shown}”)" if shown else ""))
 
 
 def outcome_of_findings(findings: Sequence[Finding]) -> StepOutcome:
