@@ -8,6 +8,7 @@ from django.shortcuts import render
 from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
+from dashboard.failures import failure_of
 from dashboard.forms.runs import RunFilterForm
 from dashboard.side_by_side import Row, compare
 from dashboard.views.access import AccountRequest, account_page, get_run, may_work
@@ -77,10 +78,13 @@ def _beside_parent(version: PromptVersion) -> list[Row]:
 @account_page()
 def run(request: AccountRequest, run_id: int) -> HttpResponse:
     agent_run = get_run(request, run_id)
+    facts, log = read_facts(agent_run), first_rows(agent_run)
+    slug = request.account.slug
     context = {
         "run": agent_run,
-        "facts": read_facts(agent_run),
-        "log": first_rows(agent_run),
+        "facts": facts,
+        "log": log,
+        "failure": failure_of(agent_run, facts.steps, slug, has_diff=facts.diff is not None, has_log=bool(log.lines)),
         "is_live": agent_run.status in LIVE_STATUSES,
         "may_start": may_work(request.membership),
     }
