@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)$")
+HUNK = re.compile(r"^@@ -(\d{1,12})(?:,\d+)? \+(\d{1,12})(?:,\d+)? @@(.*)$")
 FILE = re.compile(r"^diff --git (?:\"?a/.*?\"?) \"?b/(.*?)\"?$")
 
 

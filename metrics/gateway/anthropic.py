@@ -136,7 +136,7 @@ def tokens_of(usage: Mapping[str, Any], before: Tokens = Tokens()) -> Tokens:
 
     def count(field: str, known: int) -> int:
         value = usage.get(field)
-        return value if isinstance(value, int) and value >= 0 else known
+        return value if isinstance(value, int) and 0 <= value <= MOST_TOKENS else known
 
     return Tokens(
         input=count("input_tokens", before.input),

@@ -6,7 +6,6 @@ associated data, so that a ciphertext copied to another column or tenant does no
 """
 
 import base64
-import binascii
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -40,9 +39,9 @@ class KeyRing:
             key_id, _, encoded = entry.partition(":")
             try:
                 key = base64.b64decode(encoded, validate=True)
-            except binascii.Error:
+            except ValueError:  # binascii.Error is one; text beyond ASCII is another
                 key = b""
-            if not key_id or len(key_id) > 64 or len(key) != 32:
+            if not key_id or not key_id.isascii() or len(key_id) > 64 or len(key) != 32:
                 raise EncryptionError(f"ENCRYPTION_KEYS entry {position} is not `id:base64 of 32 bytes`.")
             keys.append((key_id, key))
         if not keys:

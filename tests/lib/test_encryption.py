@@ -11,6 +11,8 @@ import pytest
 from django.core import serializers
 from django.db import connection
 from django.forms.models import model_to_dict
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from accounts.models import GithubToken, ProviderKey
 from paid.lib.encryption import EncryptionError, KeyRing, Secret, key_id_of, seal, unseal
@@ -210,3 +212,33 @@ def test_no_way_round_the_row_sends_the_plain_text(write):
     with pytest.raises(EncryptionError, match="only a row knows its account"), tenant(token.account_id):
         write(GithubToken.objects.filter(pk=token.pk))
     assert stored(token) == before
+
+
+@given(st.lists(st.text(max_size=80), max_size=4))
+@example([":"])
+@example(["id:" + "A" * 44])
+@example(["same:" + OLD[1], "same:" + NEW[1]])
+def test_any_setting_is_a_ring_or_an_error_that_repeats_nothing_of_it(entries: list[str]):
+    try:
+        made = KeyRing.parse(entries)
+    except EncryptionError as error:
+        told = str(error)
+    else:
+        told = repr(made)
+        assert len(made.keys) == len(entries)
+        assert {len(key) for _, key in made.keys} == {32}
+    assert not any(len(encoded) > 8 and encoded in told for encoded in (entry.partition(":")[2] for entry in entries))
+
+
+@given(st.binary(max_size=120))
+def test_any_stored_bytes_open_or_are_an_error(stored: bytes):
+    with pytest.raises(EncryptionError):
+        unseal(stored, **PLACE)
+    with pytest.raises(EncryptionError):
+        unseal(b"\x01" + stored, **PLACE)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), st.integers(0, 2**31))
+def test_any_text_comes_back_as_it_was(plain: str, account_id: int):
+    place = PLACE | {"account_id": account_id}
+    assert unseal(seal(plain, **place), **place) == plain
