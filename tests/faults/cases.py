@@ -30,7 +30,6 @@ class Deed(StrEnum):
     STARVE = "starve"  # SIGSTOP, and SIGCONT after a while
     MODEL = "model"  # nothing is broken but the model server's manners
     DISK_FULL = "disk full"
-    CLOCK_STEP = "clock step"
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,4 @@ CASES: tuple[Case, ...] = (
     *_starvations(),
     *_rude_models(),
     Case(Deed.DISK_FULL, "spool", Point.AGENT_START, "failed", "disk_full"),
-    # Last: it starts the stack anew under libfaketime.
-    Case(Deed.CLOCK_STEP, "one hour ahead", Point.MID_STREAM),
 )

@@ -6,7 +6,6 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.db import connections
 
@@ -36,11 +35,10 @@ class Result:
 
 
 class Faulting:
-    def __init__(self, house: House, evidence: Evidence, watch: AgentWatch, clock: Path) -> None:
+    def __init__(self, house: House, evidence: Evidence, watch: AgentWatch) -> None:
         self._house = house
         self._evidence = evidence
         self._watch = watch
-        self._clock = clock
 
     def perform(self, case: Case) -> Result:
         began = time.monotonic()
@@ -119,8 +117,6 @@ class Faulting:
                 )
             case Deed.DISK_FULL:
                 self._fill_spool(run_id)
-            case Deed.CLOCK_STEP:
-                self._clock.write_text("+3600")
 
     def _fill_spool(self, run_id: int) -> None:
         """The next write past the bound fails, as on a full disk, in the supervisor alone."""

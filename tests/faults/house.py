@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 
 from paid.stack import embedded
@@ -114,14 +113,14 @@ class House:
                 data, log, port=port, superuser_password=self._passwords["super"]
             )
 
-    def start_up(self, extra: Mapping[str, str] | None = None) -> None:
+    def start_up(self) -> None:
         kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TERM", "TMPDIR"}}
         path = f"{self.directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
         with (self.directory / "log" / "up.log").open("ab") as log:
             self.up = subprocess.Popen(
                 [sys.executable, "manage.py", "up"],
                 cwd=ROOT,
-                env={**kept, "PATH": path, **self.environment(), **(extra or {})},
+                env={**kept, "PATH": path, **self.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
