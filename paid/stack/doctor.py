@@ -166,6 +166,11 @@ def _redis() -> str:
 
 
 def _temporal() -> str:
+    host, _, port = settings.TEMPORAL_ADDRESS.rpartition(":")
+    # Temporal's client goes on trying in a thread of its own, and may abort the interpreter when it ends meanwhile:
+    # it is made only for a server that listens.
+    socket.create_connection((host, int(port)), CLIENT_SECONDS).close()
+
     async def ask() -> str:
         async with asyncio.timeout(CLIENT_SECONDS):
             client = await Client.connect(settings.TEMPORAL_ADDRESS, namespace=settings.TEMPORAL_NAMESPACE)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ Prepare = Callable[..., Workspace]
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    def prepare(bare: Path, **options: object) -> Workspace:
-        given = {"base_branch": "main"} | options
+    def prepare(bare: Path, **options: Any) -> Workspace:
+        given: dict[str, Any] = {"base_branch": "main"} | options
         return workspace.prepare(
             url=str(bare),
             cache_dir=str(tmp_path / "cache.git"),

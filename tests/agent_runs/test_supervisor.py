@@ -84,7 +84,7 @@ def test_a_second_launch_attaches_to_the_living_agent(bench: Bench) -> None:
 
 
 def test_killing_the_launcher_and_its_group_leaves_the_agent_running(bench: Bench) -> None:
-    script = "echo up; until [ -e /workspace/go ]; do sleep 0.05; done; echo end"
+    script = "echo up; until [ -e /workspace/go ]; do :; done; echo end"
     launch_and_kill_the_launcher(bench.run_dir, bench.plan(script))
     wait_for_line(bench.run_dir, "up")
     before = pids_with(bench.mark)
@@ -197,7 +197,7 @@ def test_the_spool_is_bounded_but_the_closing_event_is_kept(bench: Bench) -> Non
 
 def test_a_disk_without_room_for_the_spool_ends_the_agent_and_says_so(bench: Bench) -> None:
     up = "up" * 500
-    bench.start(f"echo {up}; until [ -e /workspace/go ]; do sleep 0.05; done; echo more; exec sleep 600")
+    bench.start(f"echo {up}; until [ -e /workspace/go ]; do :; done; echo more; exec sleep 600")
     wait_for_line(bench.run_dir, up)
     state = json.loads((Path(bench.run_dir) / "supervisor.json").read_text())
     full = (Path(bench.run_dir) / "spool.ndjson").stat().st_size + 10

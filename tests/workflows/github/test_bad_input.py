@@ -44,7 +44,8 @@ def ended(project: Project, house: House) -> AgentRun:
 
 
 def assert_nothing_is_left(run: AgentRun, settings: Any) -> None:
-    assert (run.run_token_hash, run.cost_usd) == (None, 0)
+    assert run.run_token_hash is None
+    assert run.cost_usd == 0
     assert not (settings.RUNS_DIR / str(run.pk)).exists()
     assert pids_with(f"agent_runs.supervisor {settings.RUNS_DIR / str(run.pk)} ") == []
     with platform():
