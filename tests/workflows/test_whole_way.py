@@ -156,7 +156,8 @@ def test_a_worker_that_is_told_to_leave_hands_over_at_once(house: House, setting
 
     with tenant(run.account_id):
         stop_run(run=run, actor=None)
-    assert ended(run, house).status == RunStatus.STOPPED
+    run = ended(run, house)
+    assert (run.status, run.error) == (RunStatus.STOPPED, "")
 
 
 def test_the_run_token_is_in_the_agents_environment_and_nowhere_else(house: House, settings: Any):

@@ -58,8 +58,13 @@ def _launch_and_follow(run: AgentRun, run_dir: str) -> tuple[StepOutcome, AgentR
         activity.logger.exception("The agent of run %s cannot be started on this host", run.pk)
         return not_startable(error), None
     with tenant(run.account_id):
-        has_spent = AgentRun.objects.filter(pk=run.pk, cost_usd__gt=0).exists()
-    return outcome_of_agent(exit_record, result, has_spent=has_spent), result
+        cost_usd, stop_requested_at = AgentRun.objects.values_list("cost_usd", "stop_requested_at").get(pk=run.pk)
+    outcome = outcome_of_agent(exit_record, result, has_spent=cost_usd > 0)
+    if stop_requested_at is not None and outcome.verdict == Verdict.FAILED:
+        # The gateway refuses calls from the moment of the request: an agent that met the refusal before the
+        # supervisor's signal ended with an error, but was stopped.
+        outcome = STOPPED
+    return outcome, result
 
 
 def _was_launched(run_dir: str) -> bool:
