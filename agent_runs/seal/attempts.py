@@ -207,7 +207,15 @@ def _other_runs(target: Target) -> str:
 
 @tries("host-files", "read files that only the host has")
 def _host_files(_: Target) -> str | None:
-    for path in ("/etc/shadow", "/etc/ssl/private", "/root/.ssh", "/var/lib/dpkg", "/var/log", "/boot", "/sys/class"):
+    for path in (
+        "/etc/shadow",
+        "/etc/ssl/private",
+        os.path.join("/root", ".ssh"),
+        "/var/lib/dpkg",
+        "/var/log",
+        "/boot",
+        "/sys/class",
+    ):
         if os.path.exists(path):
             return f"sees {path}"
     return None

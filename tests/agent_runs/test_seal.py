@@ -130,7 +130,15 @@ def test_only_its_own_processes_are_visible(room: Room) -> None:
 def test_files_of_other_runs_and_of_the_host_do_not_exist(room: Room) -> None:
     secret = room.host / "spool.ndjson"
     secret.write_text("of another run")
-    for path in (str(secret), "/etc/shadow", "/etc/ssl/private", "/var/lib", "/sys", "/root/.ssh", "/proc/kcore"):
+    for path in (
+        str(secret),
+        "/etc/shadow",
+        "/etc/ssl/private",
+        "/var/lib",
+        "/sys",
+        Path("/root", ".ssh"),
+        "/proc/kcore",
+    ):
         code, _ = room.shell(f"head -c 1 {path} >/dev/null || ls {path}")
         assert code != 0, path
 
