@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from redis import Redis
+from structlog.testing import capture_logs
 
 from agent_runs import live
 from agent_runs.contracts import AgentEvent
@@ -158,5 +159,7 @@ def test_a_wake_up_reaches_who_listens() -> None:
 def test_without_redis_a_wake_up_is_only_a_warning(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
     live._client.cache_clear()
-    live.wake(7)
+    with capture_logs() as records:
+        live.wake(7)
     live._client.cache_clear()
+    assert records == [{"event": "live_log.not_woken", "log_level": "warning", "run_id": 7}]
