@@ -1,5 +1,6 @@
 """What the process list of this machine says: evidence from outside the code under test."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,6 +26,16 @@ def command_lines() -> dict[int, str]:
 
 def pids_with(words: str) -> list[int]:
     return sorted(pid for pid, line in command_lines().items() if words in line)
+
+
+def agents_with(token: str) -> list[int]:
+    """Agents that carry this run token, which is in no command line; other tests run agents at the same time."""
+    found = []
+    for pid, line in command_lines().items():
+        with contextlib.suppress(OSError):
+            if line.startswith("/opt/agent/") and token.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+    return sorted(found)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> float:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,16 +247,16 @@ def test_threads_and_subprocesses_work_under_the_filter(room: Room) -> None:
 
 
 def test_a_fork_bomb_ends_its_own_run_and_nothing_else(room: Room, tmp_path: Path) -> None:
-    run_dir = str(tmp_path / "run")
+    run_dir, mark = str(tmp_path / "run"), f"mark-{uuid.uuid4().hex}"
     # Doubles at each step and does not give up where the kernel refuses another process.
     bomb = "import os, time\nwhile True:\n    try: os.fork()\n    except BlockingIOError: time.sleep(1)"
-    argv = ("python3", "-c", bomb, "mark-bomb")
+    argv = ("python3", "-c", bomb, mark)
     supervisor.start(run_dir, Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program()))
     wait_until(lambda: not supervisor.is_alive(run_dir), 30)
     ended = supervisor.read_exit(run_dir)
     assert ended is not None
     assert (ended.reason, ended.detail) == ("limit", "More than 512 processes in the sandbox.")
-    wait_until(lambda: pids_with("mark-bomb") == [], 5)
+    wait_until(lambda: pids_with(mark) == [], 5)
 
 
 def test_memory_beyond_the_limit_ends_the_run(room: Room, tmp_path: Path) -> None:

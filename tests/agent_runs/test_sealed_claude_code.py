@@ -2,6 +2,7 @@
 
 import json
 import socket
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,11 @@ from agent_runs.sandbox import SandboxSpec, run_sealed
 from agent_runs.supervisor.launch import plan_for
 from metrics.scripted_model.app import ScriptedModel
 from projects import sample
-from tests.agent_runs.processes import command_lines, launch_and_kill_the_launcher, pids_with, wait_until
+from tests.agent_runs.processes import agents_with, command_lines, launch_and_kill_the_launcher, wait_until
 from tests.agent_runs.repositories import git, make_bare
 from tests.metrics.serving import serving
 
-TOKEN = "run-token-of-this-test"
+TOKEN = f"run-token-of-this-test-{uuid.uuid4().hex}"
 PROMPT = (
     "The slugs of titles with several spaces are wrong. Make the tests pass; run them with `python3 -m unittest -v`."
 )
@@ -133,9 +134,9 @@ def test_the_token_and_the_prompt_are_in_no_command_line_and_no_file(job: AgentJ
 def test_a_stop_is_polite_and_leaves_no_process(job: AgentJob) -> None:
     supervisor.launch(replace(job, model="scripted-endless"))
     wait_for_tool(job)
-    assert pids_with("/opt/agent/claude") != []
+    assert agents_with(TOKEN) != []
     supervisor.request_stop(job.run_dir, "Stopped by Ada.")
-    seconds = wait_until(lambda: pids_with("/opt/agent/claude") == [])
+    seconds = wait_until(lambda: agents_with(TOKEN) == [])
     _, result, ended = follow(job)
     assert seconds < 5
     # Interrupted it exits with 0, killed it would be 137. It mostly writes a result before, but not always.
@@ -144,16 +145,18 @@ def test_a_stop_is_polite_and_leaves_no_process(job: AgentJob) -> None:
 
 def test_a_model_that_says_nothing_any_more_is_noticed(job: AgentJob) -> None:
     supervisor.launch(replace(job, model="scripted-stall", stall_seconds=4))
+    wait_until(lambda: agents_with(TOKEN) != [])
     _, result, _ = follow(job)
     assert (result.outcome, result.text) == ("stalled", "No output for 4 seconds.")
-    assert pids_with("/opt/agent/claude") == []
+    assert agents_with(TOKEN) == []
 
 
 def test_killing_the_worker_changes_nothing_for_the_agent(job: AgentJob, made: Workspace, served: Served) -> None:
     launch_and_kill_the_launcher(job.run_dir, plan_for(job))
-    agents = pids_with("/opt/agent/claude -p")
+    wait_until(lambda: agents_with(TOKEN) != [])
+    agents = agents_with(TOKEN)
     supervisor.launch(job)
-    assert pids_with("/opt/agent/claude -p") == agents
+    assert agents_with(TOKEN) == agents
     _, result, _ = follow(job)
     assert result.outcome == "success"
     starts = [record for record in spool.read_from(job.run_dir, 0)[0] if '"subtype":"init"' in record.text]

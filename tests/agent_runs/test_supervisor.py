@@ -108,13 +108,16 @@ def test_a_polite_agent_says_its_last_word_when_stopped(bench: Bench) -> None:
 
 
 def test_an_agent_that_does_not_listen_is_gone_in_under_five_seconds(bench: Bench) -> None:
-    bench.start("trap '' INT TERM; (trap '' INT TERM; setsid sleep 600) & echo up; sleep 600")
+    # A number of its own: other tests sleep at the same time.
+    nap = f"sleep 600.{uuid.uuid4().int}"
+    bench.start(f"trap '' INT TERM; (trap '' INT TERM; setsid {nap}) & echo up; {nap}")
     wait_for_line(bench.run_dir, "up")
+    wait_until(lambda: len([line for line in command_lines().values() if line.startswith(nap)]) == 2)
     supervisor.request_stop(bench.run_dir, "Stopped by Ada.")
     seconds = wait_until(lambda: pids_with(bench.mark) == [])
     assert seconds < 5
     assert bench.finish().reason == "stopped"
-    assert pids_with("sleep 600") == []
+    assert pids_with(nap) == []
 
 
 def test_a_stop_before_the_launch_holds(bench: Bench) -> None:
