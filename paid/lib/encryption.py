@@ -51,6 +51,9 @@ class KeyRing:
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(key_id for key_id, _ in self.keys)})"
 
+    def __contains__(self, key_id: object) -> bool:
+        return any(candidate == key_id for candidate, _ in self.keys)
+
     def key(self, key_id: str) -> bytes:
         for candidate, key in self.keys:
             if candidate == key_id:
@@ -87,15 +90,29 @@ def key_id_of(stored: bytes) -> str:
     return stored[2 : 2 + stored[1]].decode(errors="replace")
 
 
-def unseal(stored: bytes, *, table: str, column: str, account_id: int) -> str:
-    """Decrypt. Raises EncryptionError for a missing key, another place, or changed bytes."""
-    key = ring().key(key_id_of(stored))
+def unseal(stored: bytes, *, table: str, column: str, account_id: int, keys: KeyRing | None = None) -> str:
+    """Decrypt. Raises EncryptionError for a missing key, another place, or changed bytes. `keys`: other than ours."""
+    key = (keys or ring()).key(key_id_of(stored))
     start = 2 + stored[1]
     nonce, box = stored[start : start + NONCE_BYTES], stored[start + NONCE_BYTES :]
     try:
         return _cipher(key, account_id).decrypt(nonce, box, _place(table, column, account_id)).decode()
     except (InvalidTag, ValueError) as error:
         raise EncryptionError("The stored secret does not open: it was changed, or belongs elsewhere.") from error
+
+
+def _must_stay(stored: bytes) -> bool:
+    """Whether bytes that nobody touched are stored again as they are.
+
+    Not when another key of the ring sealed them: a row that was loaded before a rotation and is saved after it would
+    bring the former key back. But when none of our keys opens them: the rest of the row can still be saved.
+    """
+    try:
+        key_id = key_id_of(stored)
+    except EncryptionError:
+        return True
+    keys = ring()
+    return key_id == keys.keys[0][0] or key_id not in keys
 
 
 class Secret:
@@ -128,13 +145,9 @@ class Secret:
         return unseal(self._stored, table=self._table, column=self._column, account_id=self._account_id)
 
     def stored_for(self, *, table: str, column: str, account_id: int) -> bytes:
-        """The bytes to store: as loaded when untouched, else sealed anew for this place."""
-        untouched = self._stored is not None and (self._table, self._column, self._account_id) == (
-            table,
-            column,
-            account_id,
-        )
-        if untouched and self._stored is not None:
+        """The bytes to store: as loaded when untouched (see `_must_stay`), else sealed anew for this place."""
+        untouched = (self._table, self._column, self._account_id) == (table, column, account_id)
+        if untouched and self._stored is not None and _must_stay(self._stored):
             return self._stored
         return seal(self.reveal(), table=table, column=column, account_id=account_id)
 
