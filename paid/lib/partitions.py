@@ -1,7 +1,9 @@
-"""Partitions ready before they are needed, and dropped when their time is over. Which tables: `partitioned_tables`.
+"""Partitions ready before they are needed, indexed when they are closed, and dropped when their time is over.
 
-Every partition is made or dropped in a transaction of its own: the lock on the parent is short, and what was done
-stays done when a later one fails.
+Which tables: `partitioned_tables`. Which indexes wait for the end of a partition: `partition_indexes`.
+
+Every partition is made, detached or dropped in a transaction of its own: the lock on the parent is short, and what was
+done stays done when a later one fails.
 """
 
 import time
@@ -12,7 +14,8 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
+from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from paid.lib.sql import statement
@@ -20,9 +23,17 @@ from paid.lib.tenancy import platform
 
 # One key for everybody who makes or drops partitions.
 ADVISORY_LOCK = 7_115_201
-ATTEMPTS = 5
+ATTEMPTS = 8
+LONGEST_PAUSE_SECONDS = 10.0
 
 Pause = Callable[[float], None]
+
+
+class PartitionInUse(Exception):
+    """Long transactions hold the table: its partition is left as it is, and the next run tries again."""
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.__doc__}"
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,19 @@ class Expired:
     ends_at: datetime
     estimated_rows: int
     bytes: int
+    is_detached: bool = False
+
+
+@dataclass(frozen=True)
+class UnbuiltIndex:
+    """An index of `partition_indexes` that a closed partition has not, or only as the ruin of a build."""
+
+    parent: str
+    partition: str
+    name: str
+    definition: str
+    estimated_rows: int
+    is_broken: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +84,10 @@ def unexpected() -> list[Unexpected]:
     return [Unexpected(*row) for row in _rows("unexpected_rows")]
 
 
+def unbuilt_indexes() -> list[UnbuiltIndex]:
+    return [UnbuiltIndex(*row) for row in _rows("unbuilt_indexes")]
+
+
 def create_missing() -> Iterator[Missing]:
     """Make what is missing; yields each that this process made, when it is there."""
     for partition in missing():
@@ -77,26 +105,53 @@ def drop_expired() -> Iterator[Expired]:
 def create(partition: Missing, *, pause: Pause = time.sleep) -> bool:
     """Make it, moving over what the default partition holds of its time; False when somebody else was faster."""
     query = "SELECT create_partitions(%s, %s, %s)"
-    return _patiently(query, [partition.parent, partition.starts_at, partition.starts_at], pause) == 1
+    values = [partition.parent, partition.starts_at, partition.starts_at]
+    return _patiently(partition.parent, query, values, pause) == 1
 
 
 def drop(partition: Expired, *, pause: Pause = time.sleep) -> None:
-    """Detach and drop it. The database refuses what its table still keeps."""
-    _patiently("SELECT drop_partition(%s, %s)", [partition.parent, partition.name], pause)
+    """Detach it, then drop it: readers meet only the first, short lock. The database refuses what is still kept."""
+    names = [partition.parent, partition.name]
+    if not partition.is_detached:
+        _patiently(partition.parent, "SELECT detach_partition(%s, %s)", names, pause)
+    _patiently(partition.parent, "SELECT drop_partition(%s, %s)", names, pause)
+
+
+def build_index(index: UnbuiltIndex) -> None:
+    """As the owner and without blocking a writer. CONCURRENTLY runs outside of any transaction, so as no function."""
+    owner = connections["owner"].copy()
+    name, partition = sql.Identifier(index.name), sql.Identifier(index.partition)
+    # The definition stands in a table that only migrations write.
+    definition = sql.SQL(index.definition)
+    try:
+        with owner.cursor() as cursor:
+            # What the settings allow for one statement of a migration is too little for an index.
+            cursor.execute("SET statement_timeout = 0")
+            if index.is_broken:
+                cursor.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
+            build = sql.SQL("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} {}")
+            cursor.execute(build.format(name, partition, definition))
+    finally:
+        owner.close()
 
 
 @contextmanager
 def alone() -> Iterator[bool]:
-    """Whether this is the only process that makes or drops partitions now; holds the lock for the block."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
-        is_alone = bool(cursor.fetchone()[0])
+    """Whether this is the only process that makes or drops partitions now; holds the lock for the block.
+
+    The lock belongs to an idle transaction on a connection of its own: a session's lock would stay behind on a server
+    connection that a transaction pooler has given to somebody else.
+    """
+    holder = connection.copy()
     try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            is_alone = bool(cursor.fetchone()[0])
         yield is_alone
+        holder.rollback()
     finally:
-        if is_alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+        holder.close()
 
 
 def _rows(name: str) -> list[tuple[Any, ...]]:
@@ -105,7 +160,7 @@ def _rows(name: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _patiently(query: str, values: list[Any], pause: Pause) -> object:
+def _patiently(table: str, query: str, values: list[Any], pause: Pause) -> object:
     """Run one statement, again after a while when its short lock_timeout ran out behind somebody's long transaction."""
     for attempt in count(1):
         try:
@@ -113,7 +168,9 @@ def _patiently(query: str, values: list[Any], pause: Pause) -> object:
                 cursor.execute(query, values)
                 return cursor.fetchone()[0]
         except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable) or attempt == ATTEMPTS:
+            if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-        pause(2**attempt / 2)
+            if attempt == ATTEMPTS:
+                raise PartitionInUse(table) from error
+        pause(min(2**attempt / 2, LONGEST_PAUSE_SECONDS))
     raise AssertionError("count() does not end")

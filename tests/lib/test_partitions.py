@@ -54,6 +54,8 @@ def test_migrations_left_nothing_to_make():
     assert json.loads(command("partitions", "--json")) == {
         "made": [],
         "planned": [],
+        "indexes_built": [],
+        "indexes_planned": [],
         "unexpected_rows": {},
         "is_busy": False,
     }
@@ -191,3 +193,77 @@ def test_it_tries_again_behind_a_long_transaction():
         partitions.drop(Expired("agent_run_logs", "agent_run_logs_p20240301", LONG_AGO, 0, 0), pause=let_go)
     assert waits == [1.0, 1.0]
     assert "agent_run_logs_p20240301" not in names("agent_run_logs")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_leaves_a_partition_that_long_transactions_hold_and_says_so():
+    old = Missing("agent_run_logs", datetime(2024, 3, 2, tzinfo=UTC))
+    partitions.create(old)
+    waits: list[float] = []
+    with owner_connection() as other:
+        other.execute("LOCK TABLE agent_run_logs IN ACCESS SHARE MODE")
+        with pytest.raises(partitions.PartitionInUse, match="agent_run_logs: Long transactions hold the table"):
+            partitions.drop(Expired("agent_run_logs", "agent_run_logs_p20240302", LONG_AGO, 0, 0), pause=waits.append)
+    assert waits == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+    assert "agent_run_logs_p20240302" in names("agent_run_logs")
+    partitions.drop(Expired("agent_run_logs", "agent_run_logs_p20240302", LONG_AGO, 0, 0))
+
+
+@pytest.mark.django_db
+def test_what_was_detached_before_a_crash_is_dropped_by_the_next_run():
+    partitions.create(A_DAY)
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT detach_partition('agent_run_logs', 'agent_run_logs_p20240229')")
+    assert [(one.name, one.is_detached) for one in partitions.expired()] == [("agent_run_logs_p20240229", True)]
+    with connection.cursor() as cursor:
+        assert unprotected(cursor) == []
+    assert json.loads(command("retention", "--json"))["dropped"] == ["agent_run_logs_p20240229"]
+    assert partitions.expired() == []
+
+
+@pytest.mark.django_db
+def test_only_what_was_detached_is_dropped():
+    with pytest.raises(DatabaseError, match="is not a detached partition"), platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT drop_partition('agent_run_logs', 'agent_runs')")
+
+
+@pytest.fixture
+def index_of_closed_days(transactional_db):
+    """The log's closed days are to have an index; one day is closed."""
+    partitions.create(A_DAY)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("INSERT INTO partition_indexes VALUES ('agent_run_logs', 'trial', 'USING brin (created_at)')")
+    yield "agent_run_logs_p20240229_trial"
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("DELETE FROM partition_indexes WHERE suffix = 'trial'")
+        cursor.execute("DROP TABLE agent_run_logs_p20240229")
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_closed_partitions_get_their_indexes_and_the_open_ones_do_not(index_of_closed_days):
+    def planned() -> list[str]:
+        names: list[str] = json.loads(command("partitions", "--json", "--dry-run"))["indexes_planned"]
+        return [name for name in names if name.endswith("_trial")]
+
+    assert planned() == [index_of_closed_days]
+    assert index_of_closed_days in json.loads(command("partitions", "--json"))["indexes_built"]
+    assert planned() == []
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'agent_run_logs%%_trial'")
+        assert cursor.fetchall() == [(index_of_closed_days,)]
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_an_index_whose_build_broke_off_is_built_again(index_of_closed_days):
+    with owner_connection() as owner:
+        owner.autocommit = True
+        owner.execute("CREATE TABLE holds (id integer)")
+        # A unique index over equal values breaks off and leaves its ruin.
+        owner.execute("INSERT INTO holds VALUES (1), (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            owner.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {index_of_closed_days} ON holds (id)")
+    assert [(one.name, one.is_broken) for one in partitions.unbuilt_indexes()] == [(index_of_closed_days, True)]
+    assert tasks.keep_partitions() == [index_of_closed_days]
+    assert partitions.unbuilt_indexes() == []
+    with owner_connection() as owner:
+        owner.execute("DROP TABLE holds")

@@ -1,21 +1,44 @@
-"""Keeps the next partitions ready. Example: `manage.py partitions --dry-run`."""
+"""Keeps the next partitions ready and the closed ones indexed. Example: `manage.py partitions --dry-run`."""
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from paid.lib import partitions
 
 ALARM = 3
 
 
+@dataclass
+class Report:
+    is_busy: bool = False
+    planned: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    unbuilt: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
+    alarms: list[partitions.Unexpected] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "made": self.made,
+            "planned": self.planned,
+            "indexes_built": self.built,
+            "indexes_planned": self.unbuilt,
+            "unexpected_rows": {alarm.parent: alarm.rows for alarm in self.alarms},
+            "is_busy": self.is_busy,
+        }
+
+
 class Command(BaseCommand):
     help = (
-        "Make the missing partitions of the log, the ledger and the audit log; harmless to repeat.\n\n"
-        "Exit codes: 0 all is well; 3 a default partition holds rows that nobody expected.\n"
+        "Make the missing partitions of the log, the ledger and the audit log, and build the indexes that closed\n"
+        "partitions are to have (without blocking anybody); harmless to repeat.\n\n"
+        "Exit codes: 0 all is well; 1 a partition could not be made; 3 a default partition holds rows that nobody\n"
+        "expected.\n"
         "Example: manage.py partitions --json"
     )
 
@@ -27,36 +50,51 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        report = Report()
+        say = (lambda _: None) if options["json"] else self.stdout.write
         with partitions.alone() as is_alone:
-            if not is_alone:
-                self._finish(options["json"], made=[], planned=[], is_busy=True)
-                return
-            planned = partitions.missing() if options["dry_run"] else []
-            made = [] if options["dry_run"] else list(self._made(options["json"]))
-        self._finish(options["json"], made=made, planned=planned, is_busy=False)
-
-    def _made(self, is_json: bool) -> Iterator[partitions.Missing]:
-        for one in partitions.create_missing():
-            if not is_json:
-                self.stdout.write(f"made    {one.parent} from {one.starts_at:%Y-%m-%d}")
-            yield one
-
-    def _finish(
-        self, is_json: bool, *, made: list[partitions.Missing], planned: list[partitions.Missing], is_busy: bool
-    ) -> None:
-        alarms = partitions.unexpected()
-        if is_json:
-            report = {
-                "made": [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in made],
-                "planned": [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in planned],
-                "unexpected_rows": {alarm.parent: alarm.rows for alarm in alarms},
-                "is_busy": is_busy,
-            }
-            self.stdout.write(json.dumps(report))
+            report.is_busy = not is_alone
+            if is_alone and options["dry_run"]:
+                self._plan(report)
+            elif is_alone:
+                self._apply(report, say)
+        report.alarms = partitions.unexpected()
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_dict()))
         else:
-            for one in planned:
-                self.stdout.write(f"missing {one.parent} from {one.starts_at:%Y-%m-%d}")
-            self.stdout.write("Another process is at it." if is_busy else f"{len(made)} partitions made.")
+            self._tell(report)
+        self._alarm(report.alarms)
+
+    def _plan(self, report: Report) -> None:
+        report.planned = [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in partitions.missing()]
+        report.unbuilt = [one.name for one in partitions.unbuilt_indexes()]
+
+    def _apply(self, report: Report, say: Any) -> None:
+        try:
+            for one in partitions.create_missing():
+                say(f"made    {one.parent} from {one.starts_at:%Y-%m-%d}")
+                report.made.append(f"{one.parent} {one.starts_at:%Y-%m-%d}")
+            for waiting in partitions.unbuilt_indexes():
+                say(f"index   {waiting.name} over about {waiting.estimated_rows} rows …")
+                partitions.build_index(waiting)
+                report.built.append(waiting.name)
+        except partitions.PartitionInUse as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"{error}\nIndexes are built as the owner: see DATABASE_OWNER_URL.") from error
+
+    def _tell(self, report: Report) -> None:
+        for planned in report.planned:
+            self.stdout.write(f"missing {planned.replace(' ', ' from ')}")
+        for unbuilt in report.unbuilt:
+            self.stdout.write(f"missing index {unbuilt}")
+        if report.is_busy:
+            self.stdout.write("Another process is at it.")
+        else:
+            indexes = f" and {len(report.built)} indexes" if report.built else ""
+            self.stdout.write(f"{len(report.made)} partitions{indexes} made.")
+
+    def _alarm(self, alarms: list[partitions.Unexpected]) -> None:
         for alarm in alarms:
             self.stderr.write(
                 f"ALARM {alarm.parent}: {alarm.rows} rows in the default partition. Their time is older or later than"

@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from paid import retention
 from paid.lib import partitions
@@ -23,27 +23,36 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        verb = "would drop" if options["dry_run"] else "dropped"
-        plan = []
+        say = (lambda _: None) if options["json"] else self.stdout.write
+        dropped: list[str] = []
         with partitions.alone() as is_alone:
-            if is_alone:
-                for one in partitions.expired() if options["dry_run"] else partitions.drop_expired():
-                    plan.append(one)
-                    if not options["json"]:
-                        self.stdout.write(f"{verb} {one.name}: about {one.estimated_rows} rows, {one.bytes} bytes")
+            plan = partitions.expired() if is_alone else []
+            for one in plan:
+                say(f"to drop {one.name}: about {one.estimated_rows} rows, {one.bytes} bytes")
+            for one in [] if options["dry_run"] else plan:
+                self._drop(one)
+                dropped.append(one.name)
+                say(f"dropped {one.name}")
         rows = list(retention.over() if options["dry_run"] else retention.forget())
         if options["json"]:
             report = {
-                "dropped": [] if options["dry_run"] else [one.name for one in plan],
-                "planned": [one.name for one in plan] if options["dry_run"] else [],
+                "dropped": dropped,
+                "planned": [one.name for one in plan],
                 "rows": {one.table: one.rows for one in rows},
                 "is_busy": not is_alone,
             }
             self.stdout.write(json.dumps(report))
             return
         for forgotten in rows:
-            self.stdout.write(f"{verb} {forgotten.rows} rows of {forgotten.table}")
+            say(f"{'to delete' if options['dry_run'] else 'deleted'} {forgotten.rows} rows of {forgotten.table}")
         if not is_alone:
-            self.stdout.write("Another process is at the partitions.")
+            say("Another process is at the partitions.")
         else:
-            self.stdout.write(f"{len(plan)} partitions {'would be ' if options['dry_run'] else ''}dropped.")
+            say(f"{len(dropped)} of {len(plan)} partitions dropped.")
+
+    @staticmethod
+    def _drop(one: partitions.Expired) -> None:
+        try:
+            partitions.drop(one)
+        except partitions.PartitionInUse as error:
+            raise CommandError(str(error)) from error
