@@ -1,0 +1,1 @@
+"""What the statistics of experiments are worth, by simulation: `make simulations`."""
