@@ -1,5 +1,5 @@
 # Two commands matter: `make up` and `make test`. Each creates .venv when it is missing.
-.PHONY: up demo test faults mutations simulations check clean lock doctor help
+.PHONY: up demo test faults mutations simulations bench check clean lock doctor help
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
@@ -10,6 +10,7 @@ help:
 	@echo "make faults  break each process at each point of a run; ARGS='--case kill-gateway-*' to choose, --list to see"
 	@echo "make mutations  break the code on purpose and see the tests turn red"
 	@echo "make simulations  what the statistics of experiments are worth: false positives, power, balance"
+	@echo "make bench   measure the database beside plain SQL (10 minutes); ARGS='--runs 10M --log-rows 20M' for more"
 	@echo "make check   format, lint, types, layers, templates, migrations"
 	@echo "make doctor  check every dependency, and say how to mend it"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew"
@@ -42,6 +43,10 @@ mutations:
 simulations:
 	@bin/bootstrap dev
 	@$(PYTHON) -m tests.simulations $(ARGS)
+
+bench:
+	@bin/bootstrap dev
+	@$(PYTHON) -m tests.bench --document $(ARGS)
 
 check:
 	@bin/bootstrap dev

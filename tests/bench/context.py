@@ -29,6 +29,21 @@ class Sizes:
     writers: int = 16
     seconds: float = 60.0
 
+    @classmethod
+    def smallest(cls) -> "Sizes":
+        """Tiny: shows that everything runs. No figure of it means anything."""
+        return cls(
+            runs=2_000,
+            log_rows=10_000,
+            usages=4_000,
+            prompt_versions=200,
+            tag_rows=2_000,
+            retention_rows=2_000,
+            crowd=3,
+            writers=2,
+            seconds=0.5,
+        )
+
 
 @dataclass(frozen=True)
 class SeededRun:
@@ -41,11 +56,15 @@ class SeededRun:
 class World:
     """Ids and words of what was seeded. `account_id` is the large account: most runs, logs and prompts are its own.
 
-    `rare_word` stands in few log lines and templates, `common_word` in very many; neither is ever a part of another.
+    `tags_account_id` owns a tenth of the `sizes.tag_rows` GitHub tokens and projects; one token in a thousand has the
+    scopes admin:org or delete_repo, one project in a thousand the label plan = paid-plan. Every hundredth issue is
+    labelled paid-plan. `rare_word` stands in few log lines and templates, `common_word` in very many; neither is ever
+    a part of another word.
     """
 
     account_id: int
     small_account_id: int
+    tags_account_id: int
     user_id: int
     project_id: int
     project_ids: tuple[int, ...]
@@ -53,6 +72,7 @@ class World:
     prompt_id: int
     prompt_slug: str
     prompt_version_id: int
+    ab_test_id: int
     rare_word: str
     common_word: str
     longest_run: SeededRun

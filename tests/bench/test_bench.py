@@ -1,0 +1,36 @@
+"""The bench in its smallest size: its harness and every figure still run against the code as it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.figures import Figure, Timings, at_least, below, ratio_at_least
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_figure_is_measured_in_the_smallest_size(tmp_path: Path) -> None:
+    written = tmp_path / "bench.json"
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    argv = [sys.executable, "-m", "tests.bench", "--smallest", "--json", str(written)]
+    done = subprocess.run(argv, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads(written.read_text())
+    assert report["sizes"]["runs"] == 2_000
+    assert [figure for figure in report["figures"] if "error" in figure] == []
+
+
+def test_a_figure_is_held_against_its_target_and_its_baseline() -> None:
+    figure = Figure("rows", 70.0, "rows/s", ratio_at_least(0.7), baseline=100.0)
+    assert (figure.ratio, figure.is_reached) == (0.7, True)
+    assert Figure("rows", 69.9, "rows/s", ratio_at_least(0.7), baseline=100.0).is_reached is False
+    assert Figure("rows", 3000.0, "rows/s", at_least(3000)).is_reached is True
+    assert Figure("wait", 100.0, "ms", below(100)).is_reached is False
+    assert Figure("wait", 100.0, "ms").is_reached is None
+
+
+def test_a_quantile_is_a_duration_that_was_seen() -> None:
+    timings = Timings.of_seconds([number / 1000 for number in range(20, 0, -1)])
+    assert (timings.p50_ms, timings.p95_ms, timings.quantile(1.0)) == (10.5, 19.0, 20.0)
