@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -13,6 +13,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 DEVELOPMENT_KEY_PREFIX = "development-only"
 # sockaddr_un holds 108 bytes with the closing zero byte.
 LONGEST_SOCKET_PATH = 107
+# No host is this machine's own socket.
+LOCAL_HOSTS = ("", "127.0.0.1", "::1", "localhost")
 
 
 @register
@@ -80,6 +82,34 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> 
 
 
 @register
+def check_database_tls(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    """Without verify-full anybody on the way may pose as the database, and read passwords and prompts."""
+    if not settings.PRODUCTION:
+        return []
+    return [
+        Error(
+            f"{setting} reaches {host} by sslmode={mode or 'prefer'} in production: anybody on the way may pose as it.",
+            hint=f"Add ?sslmode=verify-full&sslrootcert=/path/to/ca.pem to {setting}. On a network that nobody else is"
+            f" on, list {host} in DATABASE_PLAINTEXT_HOSTS instead.",
+            id="paid.E011",
+        )
+        for setting, host, mode in _tls_of_databases()
+        if mode != "verify-full" and host not in (*LOCAL_HOSTS, *settings.DATABASE_PLAINTEXT_HOSTS)
+    ]
+
+
+def _tls_of_databases() -> Iterator[tuple[str, str, str]]:
+    addresses = [("DATABASE_URL", settings.DATABASE_URL), ("DATABASE_OWNER_URL", settings.DATABASE_OWNER_URL)]
+    addresses += [("DATABASE_REPLICA_URLS", address) for address in settings.DATABASE_REPLICA_URLS]
+    for setting, address in addresses:
+        parts = urlsplit(address)
+        mode = parse_qs(parts.query).get("sslmode", [""])[-1]
+        # A socket's directory is percent-encoded in the host's place.
+        host = unquote(parts.hostname or "")
+        yield setting, "" if host.startswith("/") else host, mode
+
+
+@register
 def check_gateway_socket(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
     length = len(str(settings.GATEWAY_SOCKET).encode())
     if length <= LONGEST_SOCKET_PATH:
@@ -98,7 +128,7 @@ def check_github(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> lis
     found: list[CheckMessage] = []
     for name in ("GITHUB_API_URL", "GITHUB_URL"):
         address = urlsplit(getattr(settings, name))
-        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        if address.scheme != "https" and address.hostname not in LOCAL_HOSTS[1:]:
             found.append(
                 Error(
                     f"{name} is no https address: tokens would travel readable by anybody on the way.",

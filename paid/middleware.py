@@ -1,37 +1,60 @@
-"""Which tenant a request belongs to, and the one transaction around its whole response."""
+"""Which tenant a request belongs to, the one transaction around its response, and the server that it reads from."""
 
 import re
 from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.conf import settings
+from django.core.signing import BadSignature
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Membership, User
+from paid.lib import replicas
 from paid.lib.tenancy import platform, signed_in, tenant
 
 ACCOUNT_PATH = re.compile(r"^/a/(?P<slug>[a-z0-9-]{1,63})/")
-ADMIN_PATH = "/admin/"
+PLATFORM_PATHS = ("/admin/", "/operations/")
+READS = ("GET", "HEAD")
+# Where the primary's log stood after the reader's last write. Older than this, REPLICA_MAX_LAG_SECONDS speaks for it.
+WROTE_COOKIE = "paid_wrote"
+WROTE_SECONDS = 3600
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class TenancyMiddleware:
-    """`/a/<slug>/…` runs as that tenant for a member and is 404 for anyone else; `/admin/` runs as the platform
-    for the host's staff; everything else sees the signed-in user's own memberships.
+    """`/a/<slug>/…` runs as that tenant for a member and is 404 for anyone else; `/admin/` and `/operations/` run as
+    the platform for the host's staff; everything else sees the signed-in user's own memberships.
 
     `ATOMIC_REQUESTS` would close the transaction before a `TemplateResponse` renders, and the page would be empty:
     this transaction also covers rendering, and is rolled back when the answer is an error of ours (500 and above).
+
+    Pages of an account that are only read may come from a replica. Who is a member is always asked on the primary: a
+    replica that lags would let somebody in who has just been removed.
     """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._dispatch(request)
+        if request.method not in READS and isinstance(request.user, User) and replicas.aliases():
+            response.set_signed_cookie(
+                WROTE_COOKIE,
+                replicas.position(),
+                max_age=WROTE_SECONDS,
+                secure=settings.SESSION_COOKIE_SECURE,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
+
+    def _dispatch(self, request: HttpRequest) -> HttpResponseBase:
         user = request.user if isinstance(request.user, User) else None
         request.account = None  # type: ignore[attr-defined]
         request.membership = None  # type: ignore[attr-defined]
         match = ACCOUNT_PATH.match(request.path_info)
-        if request.path_info.startswith(ADMIN_PATH) and user is not None and user.is_staff:
+        if request.path_info.startswith(PLATFORM_PATHS) and user is not None and user.is_staff:
             with platform():
                 return self._respond(request)
         if match and user is not None:
@@ -50,8 +73,32 @@ class TenancyMiddleware:
                 return self._respond(request)
         request.account = membership.account  # type: ignore[attr-defined]
         request.membership = membership  # type: ignore[attr-defined]
+        response = self._read_from_replica(request, membership) if request.method in READS else None
+        if response is not None:
+            return response
+        replicas.pages.labels("primary").inc()
         with tenant(membership.account_id, user.pk):
             return self._respond(request)
+
+    def _read_from_replica(self, request: HttpRequest, membership: Membership) -> HttpResponseBase | None:
+        """None: no replica may answer this page, or it failed in the middle; the primary does it over."""
+        try:
+            last_write = request.get_signed_cookie(WROTE_COOKIE, replicas.BEGINNING, max_age=WROTE_SECONDS)
+        except BadSignature:
+            last_write = replicas.BEGINNING
+        alias = replicas.choose(last_write or replicas.BEGINNING)
+        if alias is None:
+            return None
+        try:
+            with replicas.reading_from(alias), tenant(membership.account_id, membership.user_id):
+                response = self._respond(request)
+        except (DatabaseError, InterfaceError):
+            replicas.shun(alias)
+            return None
+        if response.status_code >= 500:
+            return None
+        replicas.pages.labels(alias).inc()
+        return response
 
     def _respond(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)

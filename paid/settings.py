@@ -27,6 +27,10 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT = env.int("PORT", default=8000)
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}")
+# Addresses of proxies that end TLS before us: their X-Forwarded-Proto and X-Forwarded-For are believed, nobody else's.
+FORWARDED_ALLOW_IPS = env.str("FORWARDED_ALLOW_IPS", default="127.0.0.1")
+# Opens /metrics as a bearer token; without one there is no such page.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 INSTALLED_APPS = [
     "paid.apps.PaidConfig",
@@ -85,6 +89,17 @@ DATABASE_URL = env.str("DATABASE_URL", default="postgresql://paid_app@127.0.0.1:
 DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="postgresql://paid_owner@127.0.0.1:5432/paid_development")
 DATABASE_POOL_MIN_SIZE = env.int("DATABASE_POOL_MIN_SIZE", default=1)
 DATABASE_POOL_MAX_SIZE = env.int("DATABASE_POOL_MAX_SIZE", default=16)
+# Streaming replicas of the same database, by the application's role: pages that are only read go there.
+DATABASE_REPLICA_URLS = env.list("DATABASE_REPLICA_URLS", default=[])
+# A replica that is further behind than this is not read from, whoever asks.
+REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", default=30.0)
+# A pooler in transaction mode (PgBouncer) stands before DATABASE_URL: no state of a session may outlive a transaction.
+DATABASE_TRANSACTION_POOLER = env.bool("DATABASE_TRANSACTION_POOLER", default=False)
+# Hosts of databases that may be reached without verified TLS in production, because nobody else is on the way.
+DATABASE_PLAINTEXT_HOSTS = env.list("DATABASE_PLAINTEXT_HOSTS", default=[])
+# A migration that waits for a lock makes everybody wait behind it: it gives up and can be run again.
+OWNER_LOCK_TIMEOUT_SECONDS = env.int("OWNER_LOCK_TIMEOUT_SECONDS", default=10)
+OWNER_STATEMENT_TIMEOUT_SECONDS = env.int("OWNER_STATEMENT_TIMEOUT_SECONDS", default=3600)
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -99,11 +114,23 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": _database(DATABASE_URL),
     "owner": _database(DATABASE_OWNER_URL),
 }
-DATABASES["default"]["OPTIONS"]["pool"] = {
-    "min_size": DATABASE_POOL_MIN_SIZE,
-    "max_size": DATABASE_POOL_MAX_SIZE,
-    "timeout": 10,
-}
+_POOL = {"min_size": DATABASE_POOL_MIN_SIZE, "max_size": DATABASE_POOL_MAX_SIZE, "timeout": 10}
+DATABASES["default"]["OPTIONS"]["pool"] = _POOL
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_TRANSACTION_POOLER
+DATABASES["owner"]["OPTIONS"]["options"] = (
+    f"-c lock_timeout={OWNER_LOCK_TIMEOUT_SECONDS}s -c statement_timeout={OWNER_STATEMENT_TIMEOUT_SECONDS}s"
+)
+
+
+def _replica(url: str) -> dict[str, Any]:
+    """Its silence must not hold up a page: short waits, and the primary answers instead."""
+    config = _database(url)
+    config["OPTIONS"] |= {"connect_timeout": 2, "pool": _POOL | {"timeout": 1}}
+    config["TEST"] = {"MIRROR": "owner"}
+    return config
+
+
+DATABASES |= {f"replica_{number}": _replica(url) for number, url in enumerate(DATABASE_REPLICA_URLS, start=1)}
 # Both aliases are one database: tests create it once, as its owner.
 DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
 DATABASES["owner"]["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default="paid_test"), "DEPENDENCIES": []}

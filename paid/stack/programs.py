@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import uvicorn
+from django.conf import settings
 from django.core.management import execute_from_command_line
 
 import metrics.gateway.server  # noqa: F401 - these three are what children import: here once, for all of them
@@ -43,6 +44,7 @@ def web(port: int) -> Program:
             port=port,
             log_level="warning",
             access_log=False,
+            forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
             # Live streams stay open as long as the page: do not wait for them when stopping.
             timeout_graceful_shutdown=2,
         )
