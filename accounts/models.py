@@ -1,19 +1,23 @@
 """Who: accounts, users, memberships, the secrets they entrust to Paid, and the audit log."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Lower, Now
 
+from accounts.settings_shape import AccountSettings
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import one_of
 from paid.lib.encryption import EncryptedField
+from paid.lib.found_ids import FoundIds
+from paid.lib.json_shapes import ShapedJSONField
 
+_SCOPES = ArrayField(models.TextField())
 SLUG_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 
 
@@ -34,14 +38,25 @@ class Role(models.TextChoices):
         return list(Role).index(self)
 
 
+class AccountQuerySet(models.QuerySet["Account"]):
+    def with_setting(self, **settings: object) -> Self:
+        """Accounts with all of these settings.
+
+        The platform reads them by the index accounts_settings; a tenant's few by their keys, as its policies say.
+        """
+        return self.filter(settings__contains=settings)
+
+
 class Account(Changed):
     """A tenant. Account 0 (`global`) owns what every tenant may read: seeded prompts, models, prices."""
 
     name = models.CharField(max_length=200)
     slug = models.CharField(max_length=63, validators=[RegexValidator(SLUG_PATTERN)])
-    settings = models.JSONField(default=dict, db_default={}, blank=True)
+    settings = ShapedJSONField(default=dict, db_default={}, blank=True, shape=AccountSettings)
     plan = models.CharField(max_length=20, choices=Plan.choices, default=Plan.FREE, db_default=Plan.FREE)
     billing_email = models.EmailField(blank=True, default="", db_default="")
+
+    objects = AccountQuerySet.as_manager()
 
     class Meta:
         db_table = "accounts"
@@ -50,7 +65,9 @@ class Account(Changed):
             models.CheckConstraint(condition=Q(slug__regex=SLUG_PATTERN), name="accounts_slug_shape"),
             one_of("plan", Plan, "accounts_plan_known"),
         ]
-        indexes: ClassVar = [GinIndex(fields=["settings"], name="accounts_settings_gin")]
+        indexes: ClassVar = [
+            GinIndex(OpClass("settings", name="jsonb_path_ops"), name="accounts_settings", fastupdate=False)
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -122,6 +139,12 @@ class Membership(Created):
         return Role(self.role).rank >= role.rank
 
 
+class GithubTokenQuerySet(models.QuerySet["GithubToken"]):
+    def with_scope(self, *scopes: str) -> Self:
+        """The running tenant's tokens that have all of these scopes; none outside of `tenant(...)`."""
+        return self.filter(pk__in=FoundIds(Value(list(scopes), _SCOPES), function="github_tokens_with_scopes"))
+
+
 class GithubToken(Changed):
     """A GitHub token, sealed. It is never shown again after it was saved."""
 
@@ -138,6 +161,8 @@ class GithubToken(Changed):
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = GithubTokenQuerySet.as_manager()
+
     class Meta:
         db_table = "github_tokens"
         constraints: ClassVar = [
@@ -148,7 +173,7 @@ class GithubToken(Changed):
                 name="github_tokens_fingerprint_unique",
             ),
         ]
-        indexes: ClassVar = [GinIndex(fields=["scopes"], name="github_tokens_scopes_gin")]
+        indexes: ClassVar = [GinIndex(F("account"), F("scopes"), name="github_tokens_scopes", fastupdate=False)]
 
     def __str__(self) -> str:
         return self.name

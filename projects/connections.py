@@ -13,7 +13,7 @@ from paid.lib.encryption import Secret
 from projects.forges.base import ForgeError
 from projects.forges.github.errors import MissingPermission
 from projects.forges.github.token_check import TokenCheck, check_token
-from projects.labels import DEFAULT_TRIGGER, ProjectLabels
+from projects.labels import DEFAULT_TRIGGER
 from projects.models import ForgeKind, Project
 
 REPOSITORY = re.compile(r"(?P<owner>[A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))/(?P<repo>[A-Za-z0-9._-]{1,100}?)(?:\.git)?/?")
@@ -89,7 +89,7 @@ def _connect(account: Account, actor: User, token: str, check: TokenCheck, label
     )
     project.github_token = _kept(account, actor, token, check)
     project.default_branch = check.default_branch
-    project.labels = ProjectLabels(trigger=label).model_dump()
+    project.labels = {**project.labels, "trigger": label}
     project.is_active = True
     project.poll_state = {}
     project.save(update_fields=["github_token", "default_branch", "labels", "is_active", "poll_state"])

@@ -1,11 +1,19 @@
-"""Shape of `projects.labels`: which label asks for a run."""
+"""Shapes of `projects.labels` (which label of the forge stands for what) and of `issues.labels` (their names)."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 DEFAULT_TRIGGER = "paid"
 
+LabelName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+IssueLabels = list[LabelName]
+
 
 class ProjectLabels(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    """What a label is for → its name on the forge. `trigger` asks for a run; others are the project's own."""
 
-    trigger: str = DEFAULT_TRIGGER
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, LabelName]
+
+    trigger: LabelName = DEFAULT_TRIGGER

@@ -1,14 +1,17 @@
 """Issues as the forge tells them, with what Paid makes of them."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, IntegerField, JSONField, Q, Value
 
 from accounts.models import Account
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
+from paid.lib.found_ids import FoundIds
+from paid.lib.json_shapes import ShapedJSONField
+from projects.labels import IssueLabels
 from projects.models.projects import Project
 
 
@@ -43,6 +46,17 @@ _COLOURS = {
 }
 
 
+class IssueQuerySet(models.QuerySet["Issue"]):
+    def labelled(self, *names: str, newest: int | None = None) -> Self:
+        """The running tenant's issues with all of these labels; none outside of `tenant(...)`.
+
+        A label that is common costs as many rows as carry it: `newest` looks only for that many, the last ones of the
+        account, before anything else narrows them.
+        """
+        wanted, limit = Value(list(names), JSONField()), Value(newest, IntegerField())
+        return self.filter(pk__in=FoundIds(wanted, limit, function="issues_labelled"))
+
+
 class Issue(Changed):
     """A cached copy of the forge's issue."""
 
@@ -57,7 +71,7 @@ class Issue(Changed):
     state = models.CharField(
         max_length=20, choices=IssueState.choices, default=IssueState.OPEN, db_default=IssueState.OPEN
     )
-    labels = models.JSONField(default=list, db_default=[], blank=True)
+    labels = ShapedJSONField(default=list, db_default=[], blank=True, shape=IssueLabels)
     work_state = models.CharField(
         max_length=20, choices=WorkState.choices, default=WorkState.NEW, db_default=WorkState.NEW
     )
@@ -75,6 +89,8 @@ class Issue(Changed):
     etag = models.CharField(max_length=200, blank=True, default="", db_default="")
     forge_updated_at = models.DateTimeField(null=True, blank=True)
 
+    objects = IssueQuerySet.as_manager()
+
     class Meta:
         db_table = "issues"
         constraints: ClassVar = [
@@ -86,7 +102,9 @@ class Issue(Changed):
             TenantForeignKey(column="project_id", to="projects", name="issues_project_fk", on_delete="CASCADE"),
             TenantForeignKey(column="parent_id", to="issues", name="issues_parent_fk", on_delete="SET NULL"),
         ]
-        indexes: ClassVar = [GinIndex(fields=["labels"], name="issues_labels_gin")]
+        indexes: ClassVar = [
+            GinIndex(F("account"), OpClass("labels", name="jsonb_path_ops"), name="issues_labels", fastupdate=False)
+        ]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.title}"

@@ -1,19 +1,36 @@
 """Projects: a repository on a forge, and who may do what with it."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
+from django.db.models import F, JSONField, Value
 
 from accounts.models import Account, GithubToken, Role, User
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
 from paid.lib.encryption import EncryptedField
+from paid.lib.found_ids import FoundIds
+from paid.lib.json_shapes import ShapedJSONField
+from projects.labels import ProjectLabels
+from projects.settings_shape import ProjectSettings
 
 
 class ForgeKind(models.TextChoices):
     GITHUB = "github", "GitHub"
     LOCAL = "local", "This machine"
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    """Searches of the running tenant's projects; they find nothing outside of `tenant(...)`."""
+
+    def labelled(self, **labels: str) -> Self:
+        """Projects with all of these labels, e.g. `labelled(plan="paid-plan")`."""
+        return self.filter(pk__in=FoundIds(Value(labels, JSONField()), function="projects_labelled"))
+
+    def with_setting(self, **settings: object) -> Self:
+        """Projects with all of these settings; a dictionary is looked for within the one that is set."""
+        return self.filter(pk__in=FoundIds(Value(settings, JSONField()), function="projects_with_settings"))
 
 
 class Project(Changed):
@@ -33,13 +50,15 @@ class Project(Changed):
         db_constraint=False,
         related_name="projects",
     )
-    labels = models.JSONField(default=dict, db_default={}, blank=True)
-    settings = models.JSONField(default=dict, db_default={}, blank=True)
+    labels = ShapedJSONField(default=dict, db_default={}, blank=True, shape=ProjectLabels)
+    settings = ShapedJSONField(default=dict, db_default={}, blank=True, shape=ProjectSettings)
     poll_interval_seconds = models.PositiveIntegerField(default=60, db_default=60)
     poll_state = models.JSONField(default=dict, db_default={}, blank=True)  # projects.polling.PollState
     # What GitHub signs its deliveries with; NULL for a forge that sends none.
     webhook_secret = EncryptedField(null=True, blank=True)
     is_active = models.BooleanField(default=True, db_default=True)
+
+    objects = ProjectQuerySet.as_manager()
 
     class Meta:
         db_table = "projects"
@@ -54,7 +73,12 @@ class Project(Changed):
                 on_delete="SET NULL",
             ),
         ]
-        indexes: ClassVar = [GinIndex(fields=["labels"], name="projects_labels_gin")]
+        indexes: ClassVar = [
+            GinIndex(F("account"), OpClass("labels", name="jsonb_path_ops"), name="projects_labels", fastupdate=False),
+            GinIndex(
+                F("account"), OpClass("settings", name="jsonb_path_ops"), name="projects_settings", fastupdate=False
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.owner}/{self.repo}"

@@ -1,16 +1,21 @@
 """Prompts and their immutable versions."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
-from django.contrib.postgres.search import SearchVector
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, JSONField, Q, Value
+from pydantic import StringConstraints
 
 from accounts.models import Account, User
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
+from paid.lib.found_ids import FoundIds
+from paid.lib.json_shapes import ShapedJSONField
 from projects.models import Project
+
+# What a template fills in, e.g. `issue.title`.
+VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$", max_length=200)]
 
 
 class Scope(models.TextChoices):
@@ -70,6 +75,15 @@ class Prompt(Changed):
         return self.slug
 
 
+class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
+    def using_variable(self, *names: str) -> Self:
+        """Versions, the running tenant's and the global ones, whose texts use all of these variables.
+
+        It finds nothing outside of `tenant(...)`.
+        """
+        return self.filter(pk__in=FoundIds(Value(list(names), JSONField()), function="prompt_versions_using"))
+
+
 class PromptVersion(Created):
     """One version of a prompt: immutable, a trigger refuses UPDATE. The number is taken under the prompt's row lock."""
 
@@ -77,7 +91,7 @@ class PromptVersion(Created):
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, db_constraint=False, related_name="versions")
     version = models.PositiveIntegerField()
     template = models.TextField()
-    variables = models.JSONField(default=list, db_default=[], blank=True)
+    variables = ShapedJSONField(default=list, db_default=[], blank=True, shape=list[VariableName])
     system_prompt = models.TextField(blank=True, default="", db_default="")
     change_notes = models.TextField(blank=True, default="", db_default="")
     created_by = models.ForeignKey(
@@ -93,6 +107,8 @@ class PromptVersion(Created):
         related_name="children",
     )
 
+    objects = PromptVersionQuerySet.as_manager()
+
     class Meta:
         db_table = "prompt_versions"
         constraints: ClassVar = [
@@ -104,8 +120,12 @@ class PromptVersion(Created):
             TenantForeignKey(column="parent_version_id", to="prompt_versions", name="prompt_versions_parent_fk"),
         ]
         indexes: ClassVar = [
-            GinIndex(SearchVector("template", config="english"), name="prompt_versions_search"),
-            GinIndex(OpClass("template", name="gin_trgm_ops"), name="prompt_versions_trgm"),
+            GinIndex(
+                F("account"),
+                OpClass("variables", name="jsonb_path_ops"),
+                name="prompt_versions_variables",
+                fastupdate=False,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,11 @@
+from typing import ClassVar
+
+from django.db import migrations
+
+from paid.lib.sql import SqlFile
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("accounts", "0003_found_indexes")]
+
+    operations: ClassVar = [SqlFile("accounts", "found")]
