@@ -27,15 +27,6 @@ def prompts_of(account_id: int) -> QuerySet[Prompt]:
     )
 
 
-def search_prompts(*, account_id: int, text: str, limit: int = 50) -> list[Prompt]:
-    """The prompts whose current version, name or slug matches, best first. Uses the indexes also as a tenant."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT prompt_id FROM search_prompts(%s, %s)", [text, limit])
-        best_first = [row[0] for row in cursor.fetchall()]
-    found = prompts_of(account_id).in_bulk(best_first)
-    return [found[prompt_id] for prompt_id in best_first if prompt_id in found]
-
-
 def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
     """Newest first, with author and parent."""
     return (

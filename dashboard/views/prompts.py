@@ -1,44 +1,31 @@
 """Prompts: the list with its search, versions, and two of them side by side."""
 
-from dataclasses import dataclass
-
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils.safestring import SafeString
 
 from accounts.models import Role
-from dashboard.highlights import excerpt
 from dashboard.side_by_side import compare
 from dashboard.views.access import AccountRequest, account_page, get_prompt, may
 from prompts.models import Prompt, PromptVersion
-from prompts.querysets import prompts_of, search_prompts, versions_of
+from prompts.querysets import prompts_of, versions_of
+from prompts.search import MAX_TEXT_CHARACTERS, search_prompts
+
+HITS_SHOWN = 20
 
 
 @account_page()
 def prompts(request: AccountRequest) -> HttpResponse:
-    text = request.GET.get("text", "").strip()[:200].replace("\0", "")
-    rows = (
-        _found(request.account.pk, text) if text else [PromptRow(prompt) for prompt in prompts_of(request.account.pk)]
-    )
+    """All prompts, or those that answer `text`: by their current versions, or with `versions=all` by every one."""
+    text = request.GET.get("text", "").strip()[:MAX_TEXT_CHARACTERS]
+    every_version = request.GET.get("versions") == "all"
+    context = {"text": text, "every_version": every_version, "limit": HITS_SHOWN}
+    if text:
+        context["result"] = search_prompts(text=text, limit=HITS_SHOWN, every_version=every_version)
+    else:
+        context["prompts"] = prompts_of(request.account.pk)
+    # A boosted or restored page asks for the whole of it.
     is_fragment = request.htmx and not request.htmx.history_restore_request
-    template = "dashboard/prompts/rows.html" if is_fragment else "dashboard/prompts/list.html"
-    return render(request, template, {"rows": rows, "text": text})
-
-
-@dataclass(frozen=True)
-class PromptRow:
-    """A prompt, and where in its text the search hit."""
-
-    prompt: Prompt
-    excerpt: SafeString | None = None
-
-
-def _found(account_id: int, text: str) -> list[PromptRow]:
-    rows = []
-    for prompt in search_prompts(account_id=account_id, text=text):
-        version = prompt.current_version
-        rows.append(PromptRow(prompt, excerpt(version.template, text) if version else None))
-    return rows
+    return render(request, f"dashboard/prompts/{'rows' if is_fragment else 'list'}.html", context)
 
 
 @account_page()

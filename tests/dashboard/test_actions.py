@@ -154,14 +154,6 @@ def test_rolling_back_puts_the_old_version_in_use(world: World, bob: Client):
     assert current.version == 1
 
 
-def test_search_finds_prompts_and_marks_the_hit(world: World, bob: Client):
-    page = bob.get("/a/northwind/prompts/", {"text": "failing"}).content.decode()
-    nothing = bob.get("/a/northwind/prompts/", {"text": "zebra"}).content.decode()
-
-    assert "<mark>fails</mark>" in page
-    assert "No prompt fits" in nothing
-
-
 def test_a_key_is_sealed_and_never_shown(world: World, alice: Client):
     secret = "sk-ant-a-very-secret-key"
     alice.post("/a/northwind/settings/keys/add", {"provider": "anthropic", "name": "New", "key": secret})

@@ -7,7 +7,6 @@ import pytest
 
 from agent_runs.querysets import Position
 from dashboard import diffs
-from dashboard.highlights import excerpt
 from dashboard.side_by_side import Row, compare
 from dashboard.templatetags.display import duration, relative, short_usd, usd
 from dashboard.terminal_colours import to_html
@@ -52,14 +51,6 @@ def test_terminal_colours_become_classes_and_everything_else_is_escaped():
     assert to_html("\x1b[1;31mFAILED\x1b[0m <b>&") == '<span class="ansi-bold ansi-red">FAILED</span> &lt;b&gt;&amp;'
     assert to_html("\x1b]0;title\x07\x1b[2Kdone\x00\r\n") == "done\n"
     assert to_html("\x1b[32mnever closed") == '<span class="ansi-green">never closed</span>'
-
-
-def test_hits_are_marked_also_in_other_forms_of_the_word():
-    assert excerpt("Please implement the <issue> well.", "implementing issue") == (
-        "Please <mark>implement</mark> the &lt;<mark>issue</mark>&gt; well."
-    )
-    assert excerpt("Nothing of it", "implementing") is None
-    assert excerpt("Nothing of it", "%%") is None
 
 
 @pytest.mark.parametrize(

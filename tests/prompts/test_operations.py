@@ -13,7 +13,8 @@ from paid.lib.tenancy import platform, tenant
 from prompts.errors import NoEarlierVersion, NothingChanged, PromptExists, TemplateRefused, VersionNotOfPrompt
 from prompts.models import Prompt, PromptVersion, Scope
 from prompts.operations import PromptText, create_prompt, promote, roll_back, save_version, withdraw
-from prompts.querysets import prompts_of, search_prompts, versions_of
+from prompts.querysets import prompts_of, versions_of
+from prompts.search import search_prompts
 from tests.factories.accounts import account_with_owner, global_account
 from tests.factories.projects import ProjectFactory
 from tests.factories.prompts import prompt_with_version
@@ -211,12 +212,9 @@ def test_search_finds_words_and_parts_of_words_of_the_accounts_and_the_global_pr
         )
     with tenant(account.pk, owner.pk):
         mine = first_version(account, owner, template="Repair the fugue")
-        assert [found.pk for found in search_prompts(account_id=account.pk, text="implementing feature")] == [
-            shared.prompt_id
-        ]
-        found = search_prompts(account_id=account.pk, text="ugu")
-        assert [prompt.pk for prompt in found] == [mine.prompt_id]
-        assert search_prompts(account_id=account.pk, text="somebody") == []
+        assert [hit.version for hit in search_prompts(text="implementing feature").hits] == [shared]
+        assert [hit.version for hit in search_prompts(text="ugu").hits] == [mine]
+        assert search_prompts(text="somebody").hits == ()
 
 
 def together(*works: Callable[[], Any]) -> list[Any]:

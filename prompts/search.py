@@ -1,0 +1,81 @@
+"""The search of prompts: by words, by parts of words, and past typing errors."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from prompts.models import Prompt, PromptVersion
+
+MAX_TEXT_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text, which hit or did not. It is as its author wrote it: escape it before it is shown."""
+
+    text: str
+    is_hit: bool
+
+
+@dataclass(frozen=True)
+class PromptHit:
+    """A version that matches. `matched_by` is `words`, `parts` (of longer words) or `likeness` (of a typing error)."""
+
+    prompt: Prompt
+    version: PromptVersion
+    matched_by: str
+    headline: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Best first. `understood_as` is the nearest spelling that prompts know, when nothing had the one asked for."""
+
+    hits: tuple[PromptHit, ...] = ()
+    understood_as: str = ""
+
+
+def search_prompts(*, text: str, limit: int = 20, every_version: bool = False) -> SearchResult:
+    """The running tenant's and the global prompts that answer `text`, current versions only or `every_version`.
+
+    `text` knows quotes, minus and OR as search engines do; no text is an error. One query as the owner, which finds,
+    and one as the tenant, which reads. Call it inside of `tenant(...)`: elsewhere nothing is found.
+    """
+    wanted = text.replace("\0", "").strip()[:MAX_TEXT_CHARACTERS]
+    if not wanted:
+        return SearchResult()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT prompt_version_id, matched_by, spelt, headline FROM find_prompts(%s, %s, %s)",
+            [wanted, limit, every_version],
+        )
+        rows = cursor.fetchall()
+    versions = _versions().in_bulk([row[0] for row in rows])
+    hits = tuple(
+        PromptHit(versions[version_id].prompt, versions[version_id], matched_by, pieces(headline))
+        for version_id, matched_by, _, headline in rows
+        if version_id in versions
+    )
+    return SearchResult(hits, next((spelt for _, _, spelt, _ in rows if spelt), ""))
+
+
+def _versions() -> QuerySet[PromptVersion]:
+    return PromptVersion.objects.select_related("prompt__project", "prompt__current_version").defer(
+        "template", "system_prompt", "prompt__current_version__template", "prompt__current_version__system_prompt"
+    )
+
+
+# What prompts/sql/search.sql puts into a headline: the ends of a hit, and stand-ins for signs that part words.
+_HIT_STARTS, _HIT_ENDS = "\ue000", "\ue001"
+_STAND_INS = str.maketrans("\ue002\ue003\ue004\ue005\ue006\ue007", "./_<>&")
+
+
+def pieces(headline: str) -> tuple[Piece, ...]:
+    """A headline from the database in its pieces, on one line."""
+    plain = " ".join(headline.translate(_STAND_INS).split())
+    found = []
+    for part in plain.split(_HIT_STARTS):
+        hit, end, rest = part.rpartition(_HIT_ENDS) if _HIT_ENDS in part else ("", "", part)
+        found += [Piece(hit, True)] * bool(end) + [Piece(rest, False)] * bool(rest)
+    return tuple(found)
