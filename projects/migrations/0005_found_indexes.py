@@ -14,7 +14,7 @@ def contains(column: str, name: str) -> GinIndex:
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies: ClassVar = [("projects", "0004_no_totals"), ("accounts", "0004_found")]
+    dependencies: ClassVar = [("projects", "0004_no_totals"), ("accounts", "0005_found")]
 
     operations: ClassVar = [
         AddIndexConcurrently("project", contains("labels", "projects_labels")),

@@ -10,7 +10,7 @@ from django.db.models import F
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies: ClassVar = [("accounts", "0002_django_tables")]
+    dependencies: ClassVar = [("accounts", "0003_partition_maintenance")]
 
     operations: ClassVar = [
         AddIndexConcurrently(

@@ -6,6 +6,6 @@ from paid.lib.sql import SqlFile
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("accounts", "0003_found_indexes")]
+    dependencies: ClassVar = [("accounts", "0004_found_indexes")]
 
     operations: ClassVar = [SqlFile("accounts", "found")]
