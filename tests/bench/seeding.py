@@ -1,15 +1,17 @@
 """Fills the database of the bench by sets: with the triggers that keep sums, and with the indexes as shipped."""
 
+import io
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import psycopg
+from django.core.management import call_command
 from psycopg import sql
 
 from agent_runs.logs import PARTS_PER_LINE
@@ -76,8 +78,7 @@ class Seeding:
         }
 
     def fill(self) -> World:
-        with self.servers.connect_superuser() as connection:
-            connection.execute("SET TIME ZONE 'UTC'")
+        with self._connect() as connection:
             connection.execute(PARTITIONS, self.values)
             for name in ("prepare", "people", "models", "projects"):
                 self._run(connection, name)
@@ -88,6 +89,8 @@ class Seeding:
             self._run(connection, "sequences")
             world = self._world(connection)
             self._run(connection, "forget")
+            # Closed partitions get the indexes that they have in earnest, by the command that makes them there.
+            self._timed("indexes of closed partitions", lambda: call_command("partitions", stdout=io.StringIO()))
             self._timed("analysing", lambda: connection.execute("VACUUM (ANALYZE)"))
             connection.execute("CHECKPOINT")
         return world
@@ -120,14 +123,28 @@ class Seeding:
             yield first, min(first + STEP_RUNS - 1, self.sizes.runs)
 
     def _side_by_side(self, *parts: Callable[[Connection], None]) -> None:
-        def work(part: Callable[[Connection], None]) -> None:
-            with self.servers.connect_superuser() as connection:
-                connection.execute("SET TIME ZONE 'UTC'")
-                part(connection)
+        """Each part in a thread with its connection. When one fails, or on Ctrl-C, the others are broken off."""
+        with ExitStack() as stack, ThreadPoolExecutor(len(parts)) as pool:
+            connections = [stack.enter_context(self._connect()) for _ in parts]
+            running = [pool.submit(part, connection) for part, connection in zip(parts, connections, strict=True)]
+            try:
+                wait(running, return_when=FIRST_EXCEPTION)
+                for part in running:
+                    if part.done():
+                        part.result()
+            except BaseException:
+                while wait(running, timeout=0.2).not_done:
+                    for connection in connections:
+                        connection.cancel()
+                raise
 
-        with ThreadPoolExecutor(len(parts)) as pool:
-            for done in [pool.submit(work, part) for part in parts]:
-                done.result()
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        with self.servers.connect_superuser() as connection:
+            connection.execute("SET TIME ZONE 'UTC'")
+            # What triggers keep aside of a large statement, and its joins, stay in memory.
+            connection.execute("SET work_mem = '256MB'")
+            yield connection
 
     @contextmanager
     def _bulk_loading(self, connection: Connection) -> Iterator[None]:

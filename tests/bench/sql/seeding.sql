@@ -17,7 +17,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 'z' || translate(rank::text, '0123456789', 'abcdefghij') || 'x';
 CREATE UNLOGGED TABLE bench.sentences AS
 SELECT line AS id, string_agg(bench.word(bench.zipf(line * 16 + place, 1, 50000)), ' ' ORDER BY place) AS words
-FROM generate_series(0, %(sentences)s - 1) AS line, generate_series(0, 11) AS place
+FROM generate_series(0::bigint, %(sentences)s - 1) AS line, generate_series(0, 11) AS place
 GROUP BY line;
 ALTER TABLE bench.sentences ADD PRIMARY KEY (id);
 ANALYZE bench.sentences;
@@ -62,7 +62,7 @@ FROM generate_series(1, 135) AS n;
 INSERT INTO prompts (id, account_id, scope, slug, name, category)
 SELECT n, CASE WHEN bench.dice(n, 4, 5) < 4 OR n <= 1000010 THEN 1001 ELSE 1002 + bench.dice(n, 5, 19) END, 'account',
        'coding.task_' || n, 'Task ' || n, 'coding'
-FROM generate_series(1000001, 1000000 + %(prompts)s) AS n;
+FROM generate_series(1000001::bigint, 1000000 + %(prompts)s) AS n;
 INSERT INTO prompt_versions (id, account_id, prompt_id, version, template, variables, author, created_at)
 SELECT 1000000 + (p.id - 1000001) * 5 + v, p.account_id, p.id, v,
        'Solve {{ issue.title }}. ' || one.words || '. ' || two.words || '. ' || three.words
@@ -96,7 +96,7 @@ SELECT n AS id, at, account_id,
        bench.dice(n, 21, 10) < 7 AS has_pull_request, bench.dice(n, 22, 10) < 6 AS is_merged
 FROM (SELECT n, %(now)s - interval '90 days' * ((%(runs)s - n)::float8 / %(runs)s) - interval '1 minute' AS at,
              CASE WHEN bench.dice(n, 10, 5) < 4 THEN 1001 ELSE 1002 + bench.dice(n, 9, 19) END AS account_id
-      FROM generate_series(1, %(runs)s) AS n) AS drawn;
+      FROM generate_series(1::bigint, %(runs)s) AS n) AS drawn;
 ALTER TABLE bench.runs ADD PRIMARY KEY (id);
 CREATE INDEX ON bench.runs (at);
 ANALYZE bench.runs;
@@ -190,7 +190,7 @@ SELECT l.account_id, l.at, l.id, n * %(parts_per_line)s,
        CASE WHEN bench.dice(l.id * 100000 + n, 35, 20) = 0 THEN 'stderr' ELSE 'event' END,
        'src/module_' || bench.dice(n, 36, 300) || '.py:' || n || ' ' || one.words || ' in ' || two.words || ' (' || l.id || '/' || n || ')',
        '{"event": "text"}', l.at + make_interval(secs => (n * 0.5)::integer)
-FROM bench.logged l CROSS JOIN LATERAL generate_series(1, l.log_rows) AS n
+FROM bench.logged l CROSS JOIN LATERAL generate_series(1::bigint, l.log_rows) AS n
 JOIN bench.sentences one ON one.id = bench.dice(l.id * 100000 + n, 37, %(sentences)s)
 JOIN bench.sentences two ON two.id = bench.dice(l.id * 100000 + n, 38, least(%(sentences)s, 1000))
 WHERE l.day = %(day)s;
@@ -202,13 +202,13 @@ SELECT 100000 + n, 1020 + CASE WHEN bench.dice(n, 39, 10) = 0 THEN 0 ELSE bench.
        sha256(int8send(n)),
        CASE bench.dice(n, 41, 1000) WHEN 0 THEN ARRAY['admin:org', 'repo', 'workflow'] WHEN 1 THEN ARRAY['repo', 'delete_repo']
            ELSE ARRAY['public_repo', 'read:user', 'scope-' || bench.dice(n, 42, 40)] END
-FROM generate_series(1, %(tag_rows)s) AS n;
+FROM generate_series(1::bigint, %(tag_rows)s) AS n;
 INSERT INTO projects (id, account_id, name, forge, owner, repo, labels)
 SELECT 100000 + n, 1020 + CASE WHEN bench.dice(n, 43, 10) = 0 THEN 0 ELSE bench.dice(n, 44, 1001) END, 'Tagged ' || n,
        'github', 'team', 'tagged-' || n,
        CASE WHEN bench.dice(n, 45, 1000) = 0 THEN '{"trigger": "paid", "plan": "paid-plan"}'::jsonb
             ELSE jsonb_build_object('trigger', 'paid', 'plan', 'plan-' || bench.dice(n, 46, 40)) END
-FROM generate_series(1, %(tag_rows)s) AS n;
+FROM generate_series(1::bigint, %(tag_rows)s) AS n;
 
 -- name: sequences
 -- Every identity goes on behind what was given.
