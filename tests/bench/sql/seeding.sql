@@ -25,7 +25,7 @@ ANALYZE bench.sentences;
 -- name: people
 -- 1,020 accounts with one owner each. The first has four fifths of all runs, the next 19 share the rest.
 INSERT INTO accounts (id, name, slug, plan, settings)
-SELECT 1000 + n, 'Team ' || n, 'team-' || n, (ARRAY['free', 'pro', 'enterprise'])[1 + bench.dice(n, 2, 3)],
+SELECT 1000 + n, 'Bench ' || n, 'bench-' || n, (ARRAY['free', 'pro', 'enterprise'])[1 + bench.dice(n, 2, 3)],
        jsonb_build_object('theme', CASE WHEN bench.dice(n, 3, 10) = 0 THEN 'dark' ELSE 'light' END, 'seats', n)
 FROM generate_series(1, 1020) AS n;
 INSERT INTO users (id, email, name, password)
