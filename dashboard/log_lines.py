@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 
 from agent_runs.logs import PARTS_PER_LINE
 from agent_runs.models import AgentRunLog, LogKind
+from agent_runs.notes import is_note
 from dashboard.terminal_colours import to_html
 
 # A single row may hold a whole file that the agent read: the page shows its beginning, the download all of it.
@@ -25,10 +26,10 @@ ICONS = {
 
 @dataclass(frozen=True)
 class LogLine:
-    """`seq` is the row's number in the database, `number` that of the line as people count."""
+    """`seq` is the row's number in the database, `number` that of the line as people count; Paid's own have none."""
 
     seq: int
-    number: int
+    number: int | None
     kind: str
     at: datetime
     html: SafeString
@@ -44,7 +45,7 @@ def _line(row: AgentRunLog) -> LogLine:
     kind = _kind(row)
     return LogLine(
         seq=row.seq,
-        number=row.seq // PARTS_PER_LINE or row.seq,
+        number=None if is_note(row.seq) else row.seq // PARTS_PER_LINE or row.seq,
         kind=kind.replace("_", "-"),
         at=row.created_at,
         html=to_html(row.content[:SHOWN_CHARACTERS]),

@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, StepName, StepStatus
+from agent_runs.notes import note
 from agent_runs.operations import end_open_steps, finish_run
 from metrics.operations import close_escrow
 from paid.lib.tenancy import platform
@@ -145,6 +146,7 @@ def _fail_lost_run(run_id: int) -> None:
             return
         logger.warning("Run %s has no workflow any more", run_id)
         end_open_steps(run=run, except_for=StepName.FINISH, status=StepStatus.FAILED, detail=LOST)
-        finish_run(run=run, status=RunStatus.FAILED, error_code="workflow_lost", error=LOST)
+        if finish_run(run=run, status=RunStatus.FAILED, error_code="workflow_lost", error=LOST):
+            note(run=run, text=f"The run failed (workflow_lost). {LOST}")
     with released_connections():
         close_escrow(run=run)

@@ -33,6 +33,9 @@ QUICK_RETRIES = RetryPolicy(
 AGENT_RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=5), maximum_attempts=50
 )
+# A change that was paid for waits for a forge that is away; what no waiting heals ends the step at once.
+PUBLISH_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
+PUBLISH_PATIENCE = timedelta(hours=24)
 FINISH_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=2_000
 )
@@ -96,8 +99,9 @@ class RunWorkflow:
             PUBLISH_RUN,
             StepOutcome,
             start_to_close_timeout=PUBLISH_TIMEOUT,
+            schedule_to_close_timeout=PUBLISH_PATIENCE,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=QUICK_RETRIES,
+            retry_policy=PUBLISH_RETRIES,
         )
         return published
 
@@ -122,6 +126,8 @@ class RunWorkflow:
         if self._is_stopping or is_cancelled_exception(error):
             return StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped before it ended.")
         cause = error.__cause__
+        if isinstance(cause, TimeoutError) and isinstance(cause.__cause__, ApplicationError):
+            cause = cause.__cause__  # the patience ended in an attempt: what the one before it said is why
         if isinstance(cause, ApplicationError) and cause.type == "StepFailed":
             code, words = cause.details
             return StepOutcome(Verdict.FAILED, code, words)

@@ -8,7 +8,7 @@ from agent_runs.operations.runs import (
     set_run_token,
     set_workspace,
 )
-from agent_runs.operations.steps import begin_step, end_open_steps, end_step
+from agent_runs.operations.steps import begin_step, end_open_steps, end_step, explain_step
 from agent_runs.operations.traces import record_model_selection, store_diff
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "create_run",
     "end_open_steps",
     "end_step",
+    "explain_step",
     "finish_run",
     "record_model_selection",
     "record_outcome",

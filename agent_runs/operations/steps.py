@@ -30,6 +30,12 @@ def begin_step(*, run: AgentRun, name: StepName) -> None:
 
 
 @transaction.atomic
+def explain_step(*, run: AgentRun, name: StepName, detail: str) -> None:
+    """Say on the timeline what a step that goes on waits for."""
+    RunStep.objects.filter(agent_run=run, name=name, status=StepStatus.RUNNING).update(detail=detail[:2000])
+
+
+@transaction.atomic
 def end_step(*, run: AgentRun, name: StepName, status: StepStatus = StepStatus.DONE, detail: str = "") -> None:
     RunStep.objects.filter(agent_run=run, name=name).update(status=status, detail=detail[:2000], finished_at=Now())
 

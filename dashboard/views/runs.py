@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep
+from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep, StepName
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
 from dashboard.failures import failure_of
@@ -75,6 +75,13 @@ def _beside_parent(version: PromptVersion) -> list[Row]:
     return compare(parent.template, version.template) if parent else []
 
 
+def _why_no_log(run: AgentRun, steps: list[RunStep]) -> str:
+    """For a run that has ended without a line that is still kept."""
+    if any(step.name == StepName.AGENT for step in steps):
+        return "There is no log: the agent printed nothing, or its lines are older than Paid keeps them."
+    return f"No agent was started, so there is no log. {run.error}".strip()
+
+
 @account_page()
 def run(request: AccountRequest, run_id: int) -> HttpResponse:
     agent_run = get_run(request, run_id)
@@ -84,6 +91,7 @@ def run(request: AccountRequest, run_id: int) -> HttpResponse:
         "run": agent_run,
         "facts": facts,
         "log": log,
+        "why_no_log": _why_no_log(agent_run, facts.steps),
         "failure": failure_of(agent_run, facts.steps, slug, has_diff=facts.diff is not None, has_log=bool(log.lines)),
         "is_live": agent_run.status in LIVE_STATUSES,
         "may_start": may_work(request.membership),

@@ -43,7 +43,7 @@ def test_a_failure_says_what_happened_and_what_to_do(site: str, world: World, br
         if directory := os.environ.get("PAID_SCREENSHOTS"):
             visit.page.screenshot(path=f"{directory}/failed-{code}-{viewport['width']}.png")
     expect(visit.page.get_by_text("manage.py doctor")).to_be_visible()
-    expect(visit.page.get_by_text("No agent was started, so there is no log")).to_be_visible()
+    expect(visit.page.get_by_text("There is no log: the agent printed nothing")).to_be_visible()
     context.close()
     assert visit.complaints == []
     assert run.status == RunStatus.FAILED

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -33,7 +34,11 @@ class Steps:
     published: StepOutcome = DONE
     breaks: frozenset[str] = frozenset()
     hangs: frozenset[str] = frozenset()
+    # How long publication is refused for, from its first attempt on, by the server's clock.
+    away: timedelta = timedelta()
+    wait: timedelta | None = None  # what a refusal asks to wait for
     calls: list[str] = field(default_factory=list)
+    published_at: list[datetime] = field(default_factory=list)
     ends: list[RunEnd] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,6 +68,10 @@ class Steps:
     @activity.defn(name=PUBLISH_RUN)
     async def publish(self, run: RunRef) -> StepOutcome:
         await self._take(PUBLISH_RUN, run)
+        self.published_at.append(activity.info().started_time)
+        if self.published_at[-1] - self.published_at[0] < self.away:
+            words = "GitHub is away."
+            raise ApplicationError(words, "forge_unavailable", words, type="StepFailed", next_retry_delay=self.wait)
         return self.published
 
     @activity.defn(name=CLEAR_WORKSPACE)

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -114,3 +115,32 @@ async def test_cancelling_the_workflow_ends_the_run_as_stopped(skipping: Workflo
         end = await handle.result()
     assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.STOPPED, "stopped")
     assert steps.calls == ["prepare_workspace 7", "run_agent 7", "clear_workspace 7", "finish_run 7"]
+
+
+async def test_a_change_outlives_an_outage_of_an_hour(skipping: WorkflowEnvironment):
+    steps = Steps(away=timedelta(hours=1))
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    assert timedelta(hours=1) <= steps.published_at[-1] - steps.published_at[0] < timedelta(hours=1, minutes=6)
+    # 1, 2, 4 … 256 s, then every five minutes.
+    assert len(steps.published_at) == 21
+    assert steps.calls.count("run_agent 7") == 1
+
+
+async def test_a_forge_that_asks_for_patience_is_left_alone_meanwhile(skipping: WorkflowEnvironment):
+    steps = Steps(away=timedelta(minutes=61), wait=timedelta(minutes=62))
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    first, second = steps.published_at
+    assert timedelta(minutes=62) <= second - first < timedelta(minutes=63)
+
+
+async def test_after_a_day_the_run_fails_with_the_last_words_of_the_forge(skipping: WorkflowEnvironment):
+    steps = Steps(away=timedelta(days=30))
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.FAILED, "forge_unavailable", "GitHub is away.")
+    assert timedelta(hours=23) < steps.published_at[-1] - steps.published_at[0] < timedelta(hours=24)
+    assert steps.calls[-2:] == ["clear_workspace 7", "finish_run 7"]

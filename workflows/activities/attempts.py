@@ -1,6 +1,7 @@
 """Attempts of one activity: the living one shows that it lives, and no two work in one directory at a time."""
 
 import contextvars
+import errno
 import fcntl
 import os
 import threading
@@ -8,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.db import InterfaceError, OperationalError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 BEAT_SECONDS = 1.0
 WAIT_SECONDS = 0.1
 _LOCK = "attempt.lock"
+# How often a step is tried again for an error that nobody foresaw: what five attempts do not heal is a mistake of ours.
+BLIND_ATTEMPTS = 5
 
 
 @contextmanager
@@ -32,6 +36,27 @@ def alone_in(run_dir: Path) -> Iterator[None]:
             yield
     finally:
         os.close(descriptor)
+
+
+def has_attempts_left() -> bool:
+    """Whether an error of which nobody knows if it heals is worth another attempt."""
+    return activity.info().attempt < BLIND_ATTEMPTS
+
+
+@contextmanager
+def bounded_surprises() -> Iterator[None]:
+    """For a step that waits for hours on what heals: an unforeseen error ends it after a few attempts all the same.
+
+    Databases and disks that are away are waited for.
+    """
+    try:
+        yield
+    except (ApplicationError, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if has_attempts_left() or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            raise
+        raise ApplicationError(type(error).__name__, type="Unforeseen", non_retryable=True) from error
 
 
 def _take(descriptor: int) -> None:

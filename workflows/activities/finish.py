@@ -6,6 +6,7 @@ from temporalio import activity
 
 from agent_runs import supervisor, workspace
 from agent_runs.models import AgentRun, RunStatus, StepName, StepStatus
+from agent_runs.notes import note
 from agent_runs.operations import begin_step, end_open_steps, end_step, finish_run
 from metrics.operations import close_escrow
 from metrics.quality import begin_quality
@@ -74,11 +75,16 @@ def _finish(run: AgentRun, end: RunEnd) -> None:
         step_status = StepStatus.SKIPPED if status == RunStatus.STOPPED else StepStatus.FAILED
         end_open_steps(run=run, except_for=StepName.FINISH, status=step_status, detail=end.outcome.error)
     is_failed = status == RunStatus.FAILED
-    finish_run(
+    has_ended_now = finish_run(
         run=run,
         status=status,
         error_code=end.outcome.error_code if is_failed else "",
         error=end.outcome.error if is_failed else "",
     )
+    if has_ended_now and is_failed:
+        # In the log too: whoever downloads it, also of a run that had no agent, reads why.
+        note(run=run, text=f"The run failed ({run.error_code}). {run.error}")
+    elif has_ended_now and status == RunStatus.STOPPED:
+        note(run=run, text="The run was stopped.")
     if run.status != RunStatus.STOPPED:
         begin_quality(run=run)

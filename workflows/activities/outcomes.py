@@ -102,13 +102,13 @@ def refused_by_forge(error: ForgeError, remedy: str) -> StepOutcome:
     return failed(error.code, f"{error} {words}")
 
 
-def retryable(code: str, words: str, cause: Exception | None = None) -> ApplicationError:
+def retryable(code: str, words: str, cause: Exception | None = None, *, is_last: bool = False) -> ApplicationError:
     """An error that may heal. When the last attempt fails with it, the run fails with these words.
 
-    A forge that asked us to wait is not asked before that.
+    A forge that asked us to wait is not asked before that. `is_last`: no further attempt is worth it.
     """
     wait = timedelta(seconds=cause.retry_after_seconds) if isinstance(cause, RateLimited) else None
-    return ApplicationError(words, code, words, type="StepFailed", next_retry_delay=wait)
+    return ApplicationError(words, code, words, type="StepFailed", next_retry_delay=wait, non_retryable=is_last)
 
 
 def not_startable(error: SandboxUnavailable | UnknownAgent) -> StepOutcome:

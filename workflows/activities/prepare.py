@@ -4,7 +4,8 @@ from temporalio import activity
 
 from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
-from agent_runs.operations import advance_run, begin_step, end_step, set_workspace
+from agent_runs.notes import note
+from agent_runs.operations import advance_run, begin_step, end_step, explain_step, set_workspace
 from agent_runs.workspace import WorkspaceError, WorkspaceRefused
 from paid.lib.tenancy import tenant
 from projects.forges.base import ForgeError, ForgeUnavailable
@@ -34,6 +35,8 @@ def prepare_workspace(ref: RunRef) -> PreparedRun:
     with tenant(ref.account_id):
         status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
         end_step(run=run, name=StepName.WORKSPACE, status=status, detail=outcome.error or " ".join(remarks))
+        if remarks:
+            note(run=run, text=" ".join(remarks))
     return PreparedRun(outcome, RunLimits.model_validate(run.limits).wall_seconds)
 
 
@@ -43,6 +46,7 @@ def _prepare(run: AgentRun) -> tuple[StepOutcome, tuple[str, ...]]:
         forge_for(run.project).check_repository(run.project)
         made = workspace_of(run)
     except ForgeUnavailable as error:
+        _say(run, f"{error} Paid asks again.")
         raise retryable(
             "forge_unavailable", f"{error} Retry the run when the forge is reachable again.", error
         ) from error
@@ -59,3 +63,9 @@ def _prepare(run: AgentRun) -> tuple[StepOutcome, tuple[str, ...]]:
     with tenant(run.account_id):
         set_workspace(run=run, branch=made.branch, base_sha=made.base_sha)
     return DONE, made.remarks
+
+
+def _say(run: AgentRun, words: str) -> None:
+    with tenant(run.account_id):
+        explain_step(run=run, name=StepName.WORKSPACE, detail=words)
+        note(run=run, text=words)

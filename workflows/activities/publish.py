@@ -1,17 +1,21 @@
 """`publish_run`: commit, look at the change, push it, and open one pull request. Every part may be done twice."""
 
+import math
+
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from agent_runs import workspace
 from agent_runs.contracts import CommitOutcome, Workspace
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
-from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, store_diff
+from agent_runs.notes import note
+from agent_runs.operations import advance_run, begin_step, end_step, explain_step, record_outcome, store_diff
 from paid.lib.tenancy import tenant
 from projects.forges.base import Forge, ForgeError, ForgePullRequest, ForgeUnavailable, PushRejected
 from projects.forges.github.errors import BranchTaken
 from projects.forges.registry import forge_for
 from projects.models import PullRequest
-from workflows.activities.attempts import alone_in
+from workflows.activities.attempts import alone_in, bounded_surprises, has_attempts_left
 from workflows.activities.outcomes import (
     ALREADY_ENDED,
     DONE,
@@ -28,44 +32,84 @@ from workflows.publication import comment_body, commit_message, marker_of, pull_
 AUTHOR_NAME = "Paid"
 AUTHOR_EMAIL = "paid@paid.invalid"
 REVIEW_LABEL = "paid: in review"
+WAITING = (
+    "The change is done and kept on its host; Paid goes on trying to publish it for a day. Stop the run to give it up."
+)
 
 
 @activity.defn(name=PUBLISH_RUN, no_thread_cancel_exception=True)
 def publish_run(ref: RunRef) -> StepOutcome:
-    with tenant(ref.account_id):
-        run = load_run(ref)
-        if run is None or run.status in TERMINAL_STATUSES:
-            return ALREADY_ENDED
-        if run.stop_requested_at is not None:
-            return STOPPED
-        begin_step(run=run, name=StepName.PUBLISH)
-        advance_run(run=run, to=RunStatus.PUBLISHING)
+    """Waits, by failing in a way that is tried again, for a forge that is away: for as long as the workflow lets it."""
+    with bounded_surprises():
+        with tenant(ref.account_id):
+            run = load_run(ref)
+            if run is None or run.status in TERMINAL_STATUSES:
+                return ALREADY_ENDED
+            if run.stop_requested_at is not None:
+                return STOPPED
+            begin_step(run=run, name=StepName.PUBLISH)
+            advance_run(run=run, to=RunStatus.PUBLISHING)
+        try:
+            outcome = _outcome(run)
+        except ApplicationError as waiting:
+            _say_what_it_waits_for(run, waiting)
+            raise
+        with tenant(ref.account_id):
+            status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
+            end_step(run=run, name=StepName.PUBLISH, status=status, detail=outcome.error)
+        return outcome
+
+
+def _outcome(run: AgentRun) -> StepOutcome:
+    """How it ended; raises ApplicationError for what may heal."""
     try:
         with alone_in(run_dir_of(run.pk)):
-            outcome = _publish(run)
+            return _publish(run)
     except ForgeUnavailable as error:
         raise retryable(
             "forge_unavailable", f"{error} So the change was not published. Retry the run later.", error
         ) from error
     except BranchTaken as error:
-        outcome = failed(error.code, str(error))
+        return failed(error.code, str(error))
     except PushRejected as error:
-        outcome = failed(
+        return failed(
             error.code,
             f"Somebody else pushed to {run.branch}, so the change was not published. Delete that branch or merge it, "
             "then retry the run.",
         )
     except ForgeError as error:
-        outcome = refused_by_forge(error, "Check the project's token and branch rules, then retry the run.")
+        return refused_by_forge(error, "Check the project's token and branch rules, then retry the run.")
     except workspace.WorkspaceRefused as error:
-        outcome = failed(error.code, str(error))
+        return failed(error.code, str(error))
     except workspace.WorkspaceError as error:
         activity.logger.exception("The change of run %s could not be committed", run.pk)
-        raise retryable("git_failed", f"The change could not be committed: {error} Retry the run.") from error
-    with tenant(ref.account_id):
-        status = StepStatus.DONE if outcome == DONE else StepStatus.FAILED
-        end_step(run=run, name=StepName.PUBLISH, status=status, detail=outcome.error)
-    return outcome
+        raise _not_committed(run, error) from error
+
+
+def _not_committed(run: AgentRun, error: workspace.WorkspaceError) -> ApplicationError:
+    if "No space left on device" in str(error):
+        return retryable(
+            "disk_full",
+            "The disk of the agent's host is full, so the change could not be committed. Make room there "
+            "(PAID_RUNS_DIR), then retry the run.",
+        )
+    # Where an earlier attempt has committed, git works here, and this is an accident.
+    is_last = not run.head_sha and not has_attempts_left()
+    words = f"The change could not be committed: {error} Retry the run."
+    return retryable("git_failed", words, is_last=is_last)
+
+
+def _say_what_it_waits_for(run: AgentRun, waiting: ApplicationError) -> None:
+    if waiting.type != "StepFailed" or waiting.non_retryable:
+        return
+    wait = waiting.next_retry_delay
+    when = "" if wait is None else f" It asked us to wait for {math.ceil(wait.total_seconds() / 60)} min."
+    # What comes after the first sentence is advice for a run that has failed.
+    what = str(waiting.__cause__ or waiting)
+    words = f"{what}{when} {WAITING}"
+    with tenant(run.account_id):
+        explain_step(run=run, name=StepName.PUBLISH, detail=words)
+        note(run=run, text=words)
 
 
 def _publish(run: AgentRun) -> StepOutcome:
@@ -116,6 +160,7 @@ def _open_pull_request(run: AgentRun, place: Workspace, commit: CommitOutcome, h
     )
     with tenant(run.account_id):
         _link(run, marker)
+        note(run=run, text=f"Pull request #{opened.number} is open: {opened.url}")
     _tell(forge, run, opened, marker)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 
+from paid.stack.embedded import free_port
 from tests.standins.github import answers, git_backend
 from tests.standins.github.published.read import deviations
 from tests.standins.github.rest import Call, Refusal, Route, routes
@@ -68,7 +70,8 @@ class StandInGithub:
         self.deviations: list[str] = []
         self.rate_remaining = 5000
         self.rate_reset_seconds = 1800
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        # A port that was asked for by number stays ours while nobody listens on it.
+        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), _handler(self))
         self._server.daemon_threads = True
 
     @property
@@ -85,6 +88,15 @@ class StandInGithub:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def go_away(self) -> None:
+        """Refuse every connection, as a forge whose network is down."""
+        self._server.shutdown()
+        self._server.socket.shutdown(socket.SHUT_RDWR)
+
+    def come_back(self) -> None:
+        self._server.socket.listen()
+        self.start()
 
     def add_token(self, text: str, login: str, **fields: Any) -> Token:
         self.state.tokens[text] = Token(login, **fields)
