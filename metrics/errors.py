@@ -14,3 +14,13 @@ class BudgetExhausted(Exception):
             f"The budget {per} ({limit_usd:.2f} USD) is used up or held by other runs. Wait for them to end, "
             "or have an admin of the account raise the limit under Settings, Budgets."
         )
+
+
+class OwnLimitReached(Exception):
+    """A run has spent what it may by its own limit, whatever its budgets have left."""
+
+    def __init__(self, *, limit_usd: Decimal) -> None:
+        self.limit_usd = limit_usd
+        super().__init__(
+            f"This run has used up its own limit of {limit_usd:.2f} USD. Grant it more budget to let it go on."
+        )

@@ -11,13 +11,14 @@ from django.utils import timezone
 from accounts.models import Account, User
 from accounts.operations import record_audit_event
 from agent_runs.models import AgentRun
-from metrics.errors import BudgetExhausted
+from metrics.errors import BudgetExhausted, OwnLimitReached
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Project
 
 # No run lives longer; the sweep closes what a crash left open.
 ESCROW_LIFETIME = timedelta(days=2)
+NOTHING = Decimal(0)
 
 
 def open_escrow(*, run: AgentRun, wanted_usd: Decimal | None = None) -> None:
@@ -40,11 +41,29 @@ def open_escrow(*, run: AgentRun, wanted_usd: Decimal | None = None) -> None:
 def extend_escrow(*, run: AgentRun, wanted_usd: Decimal) -> Decimal:
     """Grant a live run more money; gives what its budgets allowed. Raises BudgetExhausted when that is nothing."""
     with platform(), connection.cursor() as cursor:
-        cursor.execute("SELECT escrow_extend(%s, %s)", [run.pk, wanted_usd])
-        added = Decimal(cursor.fetchone()[0])
+        cursor.execute("SELECT amount_usd, period, limit_usd FROM escrow_extend(%s, %s)", [run.pk, wanted_usd])
+        added, period, limit = cursor.fetchone() or (NOTHING, None, None)
     if added <= 0:
-        raise BudgetExhausted(period="run", limit_usd=wanted_usd)
-    return added
+        raise BudgetExhausted(period=period or "run", limit_usd=wanted_usd if limit is None else limit)
+    return Decimal(added)
+
+
+def reopen_escrow(*, run: AgentRun, limit_usd: Decimal, more_usd: Decimal = NOTHING) -> Decimal:
+    """Money again for a run that paused: what is left of its own limit, and `more_usd` beyond; gives the amount.
+
+    Raises OwnLimitReached, and BudgetExhausted when a hard budget has nothing left for it; nothing is taken then.
+    """
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT amount_usd, period, limit_usd FROM escrow_reopen(%s, %s, %s, %s)",
+            [run.pk, limit_usd, more_usd, timezone.now() + ESCROW_LIFETIME],
+        )
+        amount, period, limit = cursor.fetchone()
+    if amount > 0:
+        return Decimal(amount)
+    if period is None:
+        raise OwnLimitReached(limit_usd=limit)
+    raise BudgetExhausted(period=period, limit_usd=limit)
 
 
 def close_escrow(*, run: AgentRun) -> Decimal:
@@ -61,13 +80,14 @@ def sweep_escrows() -> int:
         return int(cursor.fetchone()[0])
 
 
-def correct_usage(*, request_id: UUID, corrected_cost_usd: Decimal, correction_id: UUID) -> None:
+def correct_usage(*, request_id: UUID, corrected_cost_usd: Decimal, correction_id: UUID) -> bool:
     """Book the difference between what a call's ledger row says and what it really cost, as a row of its own.
 
-    The same `correction_id` twice is one correction; with another content it is an error.
+    The same `correction_id` twice is one correction, False the second time; with another content it is an error.
     """
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT ledger_correct(%s, %s, %s)", [request_id, corrected_cost_usd, correction_id])
+        return bool(cursor.fetchone()[0])
 
 
 @transaction.atomic

@@ -41,7 +41,8 @@ def cost_of_run(run_id: int) -> RunCost:
     sums = TokenUsage.objects.filter(agent_run_id=run_id).aggregate(
         cost_usd=Sum("cost_usd", default=NOTHING),
         calls=Count("request_id", filter=Q(kind="call")),
-        unpriced_calls=Count("request_id", filter=Q(kind="call", is_priced=False)),
+        unpriced_calls=Count("request_id", filter=Q(kind="call", is_priced=False))
+        - Count("request_id", filter=Q(kind="pricing")),
         estimated_calls=Count("request_id", filter=Q(kind="call", is_estimated=True)),
         input_tokens=Sum("input_tokens", default=0),
         output_tokens=Sum("output_tokens", default=0),

@@ -31,7 +31,7 @@ class RunDrift:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What differed. `is_mended`: the days equal the ledger now; runs are only reported."""
+    """What differed. `is_mended`: days and runs equal the ledger now."""
 
     days: tuple[DayDrift, ...]
     runs: tuple[RunDrift, ...]
@@ -52,14 +52,17 @@ class Reconciliation:
 
 
 def reconcile_usage(*, is_dry_run: bool) -> Reconciliation:
-    """Compare, and unless it is a dry run set the days that differ to the ledger's sums, in one transaction."""
-    function = "usage_daily_drift" if is_dry_run else "usage_daily_repair"
+    """Compare, and unless it is a dry run set what differs to the ledger's sums, in one transaction."""
+    days_function, runs_function = (
+        ("usage_daily_drift", "run_cost_drift") if is_dry_run else ("usage_daily_repair", "run_cost_repair")
+    )
     with platform(), connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {function}()")  # noqa: S608 - one of the two names above
-        days = tuple(DayDrift(*row) for row in cursor.fetchall())
-        cursor.execute("SELECT * FROM run_cost_drift()")
+        # Runs first: a run's row is locked before its day's everywhere, or the two would wait for each other.
+        cursor.execute(f"SELECT * FROM {runs_function}()")  # noqa: S608 - one of the names above
         runs = tuple(RunDrift(*row) for row in cursor.fetchall())
-    return Reconciliation(days, runs, is_mended=bool(days) and not is_dry_run)
+        cursor.execute(f"SELECT * FROM {days_function}()")  # noqa: S608 - one of the names above
+        days = tuple(DayDrift(*row) for row in cursor.fetchall())
+    return Reconciliation(days, runs, is_mended=bool(days or runs) and not is_dry_run)
 
 
 def _texts(values: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ PRICE_FIELDS: Mapping[TokenClass, str] = {
     TokenClass.OUTPUT: "output_mtok",
     TokenClass.CACHE_READ: "cache_read_mtok",
     TokenClass.CACHE_WRITE: "cache_write_mtok",
+    TokenClass.CACHE_WRITE_1H: "cache_write_1h_mtok",
 }
 
 

@@ -135,6 +135,9 @@ class AgentRun(Changed):
     iterations = models.PositiveIntegerField(default=0, db_default=0)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    # Since when it waits for a person to grant money, and how many times it has come to that.
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pauses = models.PositiveSmallIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     # Sums of the run's ledger rows, kept by the function that writes them.
@@ -163,6 +166,11 @@ class AgentRun(Changed):
                 condition=Q(finished_at__isnull=False, run_token_hash__isnull=True)
                 | Q(status__in=LIVE_STATUSES, finished_at__isnull=True),
                 name="agent_runs_ended_has_time_and_no_token",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="paused", paused_at__isnull=False)
+                | (~Q(status="paused") & Q(paused_at__isnull=True)),
+                name="agent_runs_paused_since_when",
             ),
             models.CheckConstraint(
                 condition=Q(version_account_id=0) | Q(version_account_id=F("account_id")),

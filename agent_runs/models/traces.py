@@ -22,6 +22,7 @@ class StepName(models.TextChoices):
 
 class StepStatus(models.TextChoices):
     RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
     SKIPPED = "skipped", "Skipped"

@@ -19,6 +19,8 @@ MOST_TOKENS = 10_000_000
 MODEL = re.compile(r"[!-~]{1,200}")
 # By their names without the date of their version. Tools that the agent itself runs (bash, text editor) stay.
 SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset")
+# The value of a `ttl`, however the client writes JSON: any letter may be escaped.
+HOUR_CACHE = re.compile(rb'"(?:1|\\u0031)(?:h|\\u0068)"')
 RATE_LIMIT_PREFIX = b"anthropic-ratelimit-"
 
 
@@ -43,15 +45,23 @@ class MessagesRequest:
         """Tokens, as two bytes each: more than any text of a request has been seen to take."""
         return len(self.body) // 2 + 1
 
+    @property
+    def is_kept_an_hour(self) -> bool:
+        """Whether it may ask for a cache of an hour. A text that only says so costs a larger hold, nothing else."""
+        return HOUR_CACHE.search(self.body) is not None
+
 
 @dataclass(frozen=True)
 class Tokens:
-    """One call's tokens by the classes that are priced. The classes do not overlap."""
+    """One call's tokens. The classes do not overlap, but for `cache_write_1h`: so many of `cache_write` are kept for
+    an hour, at a price of their own.
+    """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_1h: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,15 +144,21 @@ def _blocks(holder: Mapping[str, Any]) -> list[Any]:
 def tokens_of(usage: Mapping[str, Any], before: Tokens = Tokens()) -> Tokens:
     """The counts of a `usage` object; what it leaves out stays as it was. Later objects repeat, they never add."""
 
-    def count(field: str, known: int) -> int:
-        value = usage.get(field)
+    def count(field: str, known: int, holder: Mapping[str, Any] = usage) -> int:
+        value = holder.get(field)
         return value if isinstance(value, int) and 0 <= value <= MOST_TOKENS else known
 
+    cache_write = count("cache_creation_input_tokens", before.cache_write)
+    by_time = usage.get("cache_creation")
+    hour = before.cache_write_1h
+    if isinstance(by_time, Mapping):
+        hour = count("ephemeral_1h_input_tokens", hour, by_time)
     return Tokens(
         input=count("input_tokens", before.input),
         output=count("output_tokens", before.output),
         cache_read=count("cache_read_input_tokens", before.cache_read),
-        cache_write=count("cache_creation_input_tokens", before.cache_write),
+        cache_write=cache_write,
+        cache_write_1h=min(hour, cache_write),
     )
 
 

@@ -59,7 +59,10 @@ class Settlement:
     @property
     def payload_hash(self) -> bytes:
         t = self.tokens
-        counted = (t.input, t.output, t.cache_read, t.cache_write, self.provider_request_id, self.is_estimated)
+        counted = (
+            *(t.input, t.output, t.cache_read, t.cache_write, t.cache_write_1h),
+            *(self.provider_request_id, self.is_estimated),
+        )
         return hashlib.sha256(repr(counted).encode()).digest()
 
 
@@ -108,7 +111,7 @@ class Ledger:
     async def open_call(self, request_id: UUID, admission: Admission, request: MessagesRequest) -> Hold:
         """Hold the worst case of this call in the run's escrow, before the provider hears of it."""
         row = await self._ask(
-            "SELECT * FROM gateway_open_call(%s, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT * FROM gateway_open_call(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 request_id,
                 admission.run_id,
@@ -118,6 +121,7 @@ class Ledger:
                 request.input_limit,
                 request.input_estimate,
                 request.max_tokens,
+                request.is_kept_an_hour,
             ],
         )
         if row is None:
@@ -127,8 +131,8 @@ class Ledger:
     async def note(self, request_id: UUID, tokens: Tokens) -> None:
         """Write down what is known of a running call, for whoever sweeps up after this gateway."""
         await self._ask(
-            "SELECT gateway_note_call(%s, %s, %s, %s, %s)",
-            [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write],
+            "SELECT gateway_note_call(%s, %s, %s, %s, %s, %s)",
+            [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.cache_write_1h],
         )
 
     async def release(self, request_id: UUID) -> None:
@@ -137,7 +141,7 @@ class Ledger:
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
         await self._ask(
-            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 settlement.request_id,
                 settlement.provider_request_id,
@@ -145,6 +149,7 @@ class Ledger:
                 t.output,
                 t.cache_read,
                 t.cache_write,
+                t.cache_write_1h,
                 settlement.is_estimated,
                 settlement.payload_hash,
             ],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from metrics.gateway.anthropic import Tokens, tokens_of
@@ -27,7 +28,7 @@ class StreamMeter:
             return self.reported
         seen = max(self.reported.output, -(-self._content_bytes // 4))
         known = self.reported
-        return Tokens(known.input, seen, known.cache_read, known.cache_write)
+        return replace(known, output=seen)
 
     def feed(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")

@@ -14,10 +14,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        SqlFile("metrics", "prices"),
-        SqlFile("metrics", "usage_daily"),
-        SqlFile("metrics", "escrow"),
-        SqlFile("metrics", "gateway_calls"),
-        SqlFile("metrics", "corrections"),
-        SqlFile("metrics", "reconcile"),
+        SqlFile("metrics", "former/prices"),
+        SqlFile("metrics", "former/usage_daily"),
+        SqlFile("metrics", "former/escrow"),
+        SqlFile("metrics", "former/gateway_calls"),
+        SqlFile("metrics", "former/corrections"),
+        SqlFile("metrics", "former/reconcile"),
     ]

@@ -1,9 +1,12 @@
+from metrics.models.alerts import AlertWebhook, BudgetAlert
 from metrics.models.budgets import BudgetPeriod, BudgetReservation, CostBudget
 from metrics.models.calls import CallState, GatewayCall
 from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
 from metrics.models.quality import QualityMetric
 
 __all__ = [
+    "AlertWebhook",
+    "BudgetAlert",
     "BudgetPeriod",
     "BudgetReservation",
     "CallState",

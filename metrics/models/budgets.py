@@ -1,5 +1,6 @@
 """Budgets, and the escrow that each run takes from them."""
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
@@ -32,7 +33,9 @@ class CostBudget(Changed):
     )
     period = models.CharField(max_length=10, choices=BudgetPeriod.choices)
     limit_usd = usd()
-    alert_threshold = models.DecimalField(max_digits=4, decimal_places=3, default=0.8, db_default=0.8)
+    alert_threshold = models.DecimalField(
+        max_digits=4, decimal_places=3, default=Decimal("0.8"), db_default=Decimal("0.8")
+    )
     is_hard = models.BooleanField(default=True, db_default=True)
 
     class Meta:
@@ -67,6 +70,7 @@ class BudgetReservation(Created):
     )
     amount_usd = usd()
     drawn_usd = usd(default=0, db_default=0)
+    granted_usd = usd(default=0, db_default=0)  # by people, beyond the run's own limit
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
 
@@ -74,7 +78,8 @@ class BudgetReservation(Created):
         db_table = "budget_reservations"
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(amount_usd__gte=0, drawn_usd__gte=0), name="budget_reservations_not_negative"
+                condition=Q(amount_usd__gte=0, drawn_usd__gte=0, granted_usd__gte=0),
+                name="budget_reservations_not_negative",
             ),
             models.CheckConstraint(
                 condition=Q(drawn_usd__lte=F("amount_usd")), name="budget_reservations_not_overdrawn"

@@ -34,6 +34,7 @@ class GatewayCall(models.Model):
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     cache_read_tokens = models.BigIntegerField(default=0, db_default=0)
     cache_write_tokens = models.BigIntegerField(default=0, db_default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0, db_default=0)  # of `cache_write_tokens`
     gateway_id = models.CharField(max_length=100)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)

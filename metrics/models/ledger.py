@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import Account
 from paid.lib.columns import Created, usd
@@ -13,6 +13,7 @@ from paid.lib.constraints import one_of
 class UsageKind(models.TextChoices):
     CALL = "call", "Call"
     CORRECTION = "correction", "Correction"
+    PRICING = "pricing", "Pricing"  # the correction that prices a call which was unpriced
 
 
 class TokenUsage(Created):
@@ -41,6 +42,8 @@ class TokenUsage(Created):
     output_tokens = models.BigIntegerField(default=0, db_default=0)
     cache_read_tokens = models.BigIntegerField(default=0, db_default=0)
     cache_write_tokens = models.BigIntegerField(default=0, db_default=0)
+    # Of `cache_write_tokens`: kept for an hour, at a price of their own.
+    cache_write_1h_tokens = models.BigIntegerField(default=0, db_default=0)
     cost_usd = usd(default=0, db_default=0)
     is_priced = models.BooleanField()
     is_estimated = models.BooleanField(default=False, db_default=False)
@@ -51,14 +54,15 @@ class TokenUsage(Created):
         constraints: ClassVar = [
             one_of("kind", UsageKind, "token_usages_kind_known"),
             models.CheckConstraint(
-                condition=Q(kind="correction", corrects_request_id__isnull=False)
+                condition=Q(kind__in=["correction", "pricing"], corrects_request_id__isnull=False)
                 | Q(
                     kind="call",
                     corrects_request_id__isnull=True,
                     input_tokens__gte=0,
                     output_tokens__gte=0,
                     cache_read_tokens__gte=0,
-                    cache_write_tokens__gte=0,
+                    cache_write_tokens__gte=F("cache_write_1h_tokens"),
+                    cache_write_1h_tokens__gte=0,
                     cost_usd__gte=0,
                 ),
                 name="token_usages_calls_are_not_negative",
@@ -68,6 +72,8 @@ class TokenUsage(Created):
         indexes: ClassVar = [
             # The calls of one run, and the sum that its page shows.
             models.Index(fields=["agent_run_id", "created_at"], name="token_usages_of_run"),
+            # What `reprice` looks through; next to nothing is in it.
+            models.Index(fields=["request_id"], condition=Q(is_priced=False), name="token_usages_unpriced"),
         ]
 
     def __str__(self) -> str:

@@ -35,14 +35,16 @@ $$;
 -- (`no_escrow`, `unpriced`, `money`). Calls of one run queue on its escrow's row, so that holds never overlap.
 CREATE FUNCTION gateway_open_call(
     p_request_id uuid, p_run_id bigint, p_language_model_id bigint, p_model text, p_gateway_id text,
-    p_input_limit bigint, p_input_estimate bigint, p_output_limit bigint
+    p_input_limit bigint, p_input_estimate bigint, p_output_limit bigint, p_is_kept_an_hour boolean
 )
 RETURNS TABLE (refusal text, hold_usd numeric, left_usd numeric)
 LANGUAGE plpgsql
 AS $$
 DECLARE
     escrow record;
-    worst numeric := ledger_worst_case(p_language_model_id, now(), p_input_limit, p_output_limit);
+    worst numeric := ledger_worst_case(
+        p_language_model_id, now(), p_input_limit, p_output_limit, p_is_kept_an_hour
+    );
     available numeric;
 BEGIN
     SELECT r.id, r.account_id, r.project_id, r.amount_usd - r.drawn_usd AS rest INTO escrow
@@ -81,14 +83,16 @@ $$;
 -- name: gateway_note_call
 -- What the provider's stream has told so far, for the case that this gateway dies.
 CREATE FUNCTION gateway_note_call(
-    p_request_id uuid, p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint
+    p_request_id uuid, p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint,
+    p_cache_write_1h bigint
 )
 RETURNS void
 LANGUAGE sql
 AS $$
     UPDATE gateway_calls
     SET input_tokens = p_input, output_tokens = p_output,
-        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write
+        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
+        cache_write_1h_tokens = p_cache_write_1h
     WHERE request_id = p_request_id AND state = 'open'
 $$;
 
@@ -111,7 +115,7 @@ $$;
 -- Rows are locked in one order everywhere: run, escrow, call.
 CREATE FUNCTION gateway_settle_call(
     p_request_id uuid, p_provider_request_id text,
-    p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint,
+    p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint,
     p_is_estimated boolean, p_payload_hash bytea
 )
 RETURNS TABLE (cost_usd numeric, is_priced boolean, is_new boolean)
@@ -141,15 +145,17 @@ BEGIN
         RETURN;
     END IF;
 
-    cost := ledger_cost(call.language_model_id, call.opened_at, p_input, p_output, p_cache_read, p_cache_write);
+    cost := ledger_cost(
+        call.language_model_id, call.opened_at, p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h
+    );
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
         provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cost_usd, is_priced, is_estimated, payload_hash
+        cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash
     ) VALUES (
         call.account_id, run.project_id, call.run_created_at, run.id, p_request_id, 'call', call.language_model_id,
         call.model_name, p_provider_request_id, p_input, p_output, p_cache_read, p_cache_write,
-        coalesce(cost, 0), cost IS NOT NULL, p_is_estimated, p_payload_hash
+        p_cache_write_1h, coalesce(cost, 0), cost IS NOT NULL, p_is_estimated, p_payload_hash
     );
     UPDATE agent_runs a SET
         input_tokens = a.input_tokens + p_input,
@@ -164,7 +170,8 @@ BEGIN
     WHERE r.agent_run_id = run.id;
     UPDATE gateway_calls c SET
         state = 'settled', closed_at = now(), input_tokens = p_input, output_tokens = p_output,
-        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write
+        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
+        cache_write_1h_tokens = p_cache_write_1h
     WHERE c.request_id = p_request_id;
     RETURN QUERY SELECT coalesce(cost, 0), cost IS NOT NULL, true;
 END
@@ -189,7 +196,7 @@ BEGIN
     LOOP
         PERFORM gateway_settle_call(
             call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
-            call.cache_write_tokens, true, sha256(convert_to('swept ' || call.request_id, 'UTF8'))
+            call.cache_write_tokens, call.cache_write_1h_tokens, true, sha256(convert_to('swept ' || call.request_id, 'UTF8'))
         );
         swept := swept + 1;
     END LOOP;
@@ -201,18 +208,18 @@ $$;
 -- Money is the platform's business: no tenant and nobody else calls these.
 REVOKE ALL ON FUNCTION
     gateway_admit(bytea, text),
-    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint),
-    gateway_note_call(uuid, bigint, bigint, bigint, bigint),
+    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),
+    gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     gateway_admit(bytea, text),
-    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint),
-    gateway_note_call(uuid, bigint, bigint, bigint, bigint),
+    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),
+    gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 TO paid_platform;
 
@@ -220,8 +227,8 @@ TO paid_platform;
 -- Drops what this file made, the callers first.
 DROP FUNCTION
     gateway_sweep_calls(text, timestamptz, timestamptz),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
     gateway_release_call(uuid),
-    gateway_note_call(uuid, bigint, bigint, bigint, bigint),
-    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint),
+    gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
+    gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),
     gateway_admit(bytea, text);

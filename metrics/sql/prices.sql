@@ -17,10 +17,11 @@ $$;
 
 -- name: ledger_cost
 -- Exact USD of one call; NULL when a class that has tokens has no price.
+-- `p_cache_write_1h` of the `p_cache_write` tokens are kept for an hour, which costs more than five minutes.
 -- Multiplied by 0.000001 instead of divided by a million: numeric division rounds, multiplication never does.
 CREATE FUNCTION ledger_cost(
     p_language_model_id bigint, p_at timestamptz,
-    p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint
+    p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint
 )
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -30,7 +31,8 @@ AS $$
         THEN coalesce(sum(class.tokens * price.usd * 0.000001), 0)
     END
     FROM (
-        VALUES ('input', p_input), ('output', p_output), ('cache_read', p_cache_read), ('cache_write', p_cache_write)
+        VALUES ('input', p_input), ('output', p_output), ('cache_read', p_cache_read),
+               ('cache_write', p_cache_write - p_cache_write_1h), ('cache_write_1h', p_cache_write_1h)
     ) AS class (name, tokens)
     CROSS JOIN LATERAL (
         SELECT ledger_price(p_language_model_id, class.name, p_input + p_cache_read + p_cache_write, p_at) AS usd
@@ -39,9 +41,11 @@ $$;
 
 -- name: ledger_worst_case
 -- The most that a call can cost before it is made; NULL when the model has no price.
--- Which part of the input the provider's cache will serve is not known yet: all of it at the dearest class.
+-- Which part of the input the provider's cache will serve is not known yet: all of it at the dearest class that
+-- the request can meet. `p_is_kept_an_hour`: it asks for a cache of an hour somewhere.
 CREATE FUNCTION ledger_worst_case(
-    p_language_model_id bigint, p_at timestamptz, p_input_limit bigint, p_output_limit bigint
+    p_language_model_id bigint, p_at timestamptz, p_input_limit bigint, p_output_limit bigint,
+    p_is_kept_an_hour boolean
 )
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -50,7 +54,9 @@ AS $$
         p_input_limit * greatest(
             ledger_price(p_language_model_id, 'input', p_input_limit, p_at),
             ledger_price(p_language_model_id, 'cache_write', p_input_limit, p_at),
-            ledger_price(p_language_model_id, 'cache_read', p_input_limit, p_at)
+            ledger_price(p_language_model_id, 'cache_read', p_input_limit, p_at),
+            CASE WHEN p_is_kept_an_hour
+            THEN ledger_price(p_language_model_id, 'cache_write_1h', p_input_limit, p_at) END
         )
         + p_output_limit * ledger_price(p_language_model_id, 'output', p_input_limit, p_at)
     ) * 0.000001
@@ -60,18 +66,18 @@ $$;
 -- Money is the platform's business: no tenant and nobody else calls these.
 REVOKE ALL ON FUNCTION
     ledger_price(bigint, text, bigint, timestamptz),
-    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint),
-    ledger_worst_case(bigint, timestamptz, bigint, bigint)
+    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint, bigint),
+    ledger_worst_case(bigint, timestamptz, bigint, bigint, boolean)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     ledger_price(bigint, text, bigint, timestamptz),
-    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint),
-    ledger_worst_case(bigint, timestamptz, bigint, bigint)
+    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint, bigint),
+    ledger_worst_case(bigint, timestamptz, bigint, bigint, boolean)
 TO paid_platform;
 
 -- reverse: prices
 -- Drops what this file made, the callers first.
 DROP FUNCTION
-    ledger_worst_case(bigint, timestamptz, bigint, bigint),
-    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint),
+    ledger_worst_case(bigint, timestamptz, bigint, bigint, boolean),
+    ledger_cost(bigint, timestamptz, bigint, bigint, bigint, bigint, bigint),
     ledger_price(bigint, text, bigint, timestamptz);

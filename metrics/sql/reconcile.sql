@@ -11,7 +11,8 @@ AS $$
         SELECT u.account_id, u.project_id, coalesce(u.language_model_id, 0) AS language_model_id,
                (u.created_at AT TIME ZONE 'UTC')::date AS day,
                count(*) FILTER (WHERE u.kind = 'call') AS calls,
-               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced) AS unpriced,
+               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced)
+                   - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced,
                sum(u.input_tokens) AS input, sum(u.output_tokens) AS output,
                sum(u.cache_read_tokens) AS cache_read, sum(u.cache_write_tokens) AS cache_write,
                sum(u.cost_usd) AS usd
@@ -69,7 +70,8 @@ BEGIN
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
         )
         SELECT drift.account_id, drift.project_id, drift.language_model_id, drift.day, 0,
-               count(*) FILTER (WHERE u.kind = 'call'), count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced),
+               count(*) FILTER (WHERE u.kind = 'call'),
+               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced) - count(*) FILTER (WHERE u.kind = 'pricing'),
                sum(u.input_tokens), sum(u.output_tokens), sum(u.cache_read_tokens), sum(u.cache_write_tokens),
                sum(u.cost_usd)
         FROM token_usages u
@@ -94,14 +96,45 @@ AS $$
     LEFT JOIN (
         SELECT u.agent_run_id, sum(u.cost_usd) AS usd,
                sum(u.input_tokens) AS input, sum(u.output_tokens) AS output,
-               sum(u.cache_read_tokens) AS cache_read, sum(u.cache_write_tokens) AS cache_write
+               sum(u.cache_read_tokens) AS cache_read, sum(u.cache_write_tokens) AS cache_write,
+               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced)
+                   - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
         FROM token_usages u GROUP BY 1
     ) l ON l.agent_run_id = a.id
     WHERE a.created_at >= (SELECT min(u.run_created_at) FROM token_usages u)
-      AND (a.cost_usd, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens)
+      AND (a.cost_usd, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens, a.unpriced_calls)
           IS DISTINCT FROM (coalesce(l.usd, 0), coalesce(l.input, 0), coalesce(l.output, 0),
-                            coalesce(l.cache_read, 0), coalesce(l.cache_write, 0))
+                            coalesce(l.cache_read, 0), coalesce(l.cache_write, 0), coalesce(l.unpriced, 0))
     ORDER BY 1
+$$;
+
+-- name: run_cost_repair
+-- Sets the sums of drifted runs to their ledger rows and gives what they were.
+-- Each run is locked first, as settling a call does, and counted again under the lock: none changes in between.
+CREATE FUNCTION run_cost_repair()
+RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    drift record;
+BEGIN
+    FOR drift IN SELECT * FROM run_cost_drift() LOOP
+        PERFORM 1 FROM agent_runs a WHERE a.id = drift.run_id FOR NO KEY UPDATE;
+        UPDATE agent_runs a SET
+            cost_usd = l.usd, input_tokens = l.input, output_tokens = l.output,
+            cache_read_tokens = l.cache_read, cache_write_tokens = l.cache_write, unpriced_calls = l.unpriced
+        FROM (
+            SELECT coalesce(sum(u.cost_usd), 0) AS usd, coalesce(sum(u.input_tokens), 0) AS input,
+                   coalesce(sum(u.output_tokens), 0) AS output, coalesce(sum(u.cache_read_tokens), 0) AS cache_read,
+                   coalesce(sum(u.cache_write_tokens), 0) AS cache_write,
+                   count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced)
+                       - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
+            FROM token_usages u WHERE u.agent_run_id = drift.run_id
+        ) l
+        WHERE a.id = drift.run_id;
+        RETURN QUERY SELECT drift.run_id, drift.ledger_usd, drift.run_usd;
+    END LOOP;
+END
 $$;
 
 -- name: reconcile_privileges
@@ -109,17 +142,20 @@ $$;
 REVOKE ALL ON FUNCTION
     usage_daily_drift(),
     usage_daily_repair(),
-    run_cost_drift()
+    run_cost_drift(),
+    run_cost_repair()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     usage_daily_drift(),
     usage_daily_repair(),
-    run_cost_drift()
+    run_cost_drift(),
+    run_cost_repair()
 TO paid_platform;
 
 -- reverse: reconcile
 -- Drops what this file made, the callers first.
 DROP FUNCTION
+    run_cost_repair(),
     run_cost_drift(),
     usage_daily_repair(),
     usage_daily_drift();

@@ -12,7 +12,8 @@ BEGIN
     SELECT account_id, project_id, coalesce(language_model_id, 0), (created_at AT TIME ZONE 'UTC')::date,
            pg_backend_pid() % 16,
            count(*) FILTER (WHERE kind = 'call'),
-           count(*) FILTER (WHERE kind = 'call' AND NOT is_priced),
+           -- A call that was unpriced is none any more once a `pricing` row has priced it.
+           count(*) FILTER (WHERE kind = 'call' AND NOT is_priced) - count(*) FILTER (WHERE kind = 'pricing'),
            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(cost_usd)
     FROM inserted
     GROUP BY 1, 2, 3, 4

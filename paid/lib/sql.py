@@ -87,6 +87,27 @@ class SqlFile(RunSQL):
         return f"Run {self.app}/sql/{self.file}.sql"
 
 
+class ReplaceSqlFile(SqlFile):
+    """Takes back what `former` made and makes what `file` says, and the other way round.
+
+    A released file moves below `<app>/sql/former/`, where the migrations that ran it find it, and stands under its
+    name as it is now.
+    """
+
+    def __init__(self, app: str, file: str, former: str) -> None:
+        super().__init__(app, file)
+        self.former = former
+        before = SqlFile(app, former)
+        self.sql = [*before.reverse_sql, *self.sql]
+        self.reverse_sql = [*self.reverse_sql, *before.sql]
+
+    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
+        return type(self).__qualname__, [self.app, self.file, self.former], {}
+
+    def describe(self) -> str:
+        return f"Run {self.app}/sql/{self.file}.sql in the place of {self.former}.sql"
+
+
 class CreatePartitionedModel(CreateModel):
     """CreateModel of a parent that is partitioned by range, with its default partition and its first ones.
 

@@ -17,7 +17,8 @@ class TokenClass(models.TextChoices):
     INPUT = "input", "Input"
     OUTPUT = "output", "Output"
     CACHE_READ = "cache_read", "Cache read"
-    CACHE_WRITE = "cache_write", "Cache write"
+    CACHE_WRITE = "cache_write", "Cache write"  # kept for five minutes
+    CACHE_WRITE_1H = "cache_write_1h", "Cache write, one hour"
 
 
 class Stance(models.TextChoices):

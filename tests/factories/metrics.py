@@ -9,6 +9,8 @@ import factory
 from django.utils import timezone
 
 from metrics.models import (
+    AlertWebhook,
+    BudgetAlert,
     BudgetPeriod,
     BudgetReservation,
     CostBudget,
@@ -29,6 +31,27 @@ class CostBudgetFactory(PlatformFactory):
     account = factory.SubFactory(AccountFactory)
     period = BudgetPeriod.DAY
     limit_usd = Decimal("10.000000000000")
+
+
+class BudgetAlertFactory(PlatformFactory):
+    class Meta:
+        model = BudgetAlert
+
+    cost_budget = factory.SubFactory(CostBudgetFactory)
+    account_id = factory.SelfAttribute("cost_budget.account_id")
+    period_starts_on = factory.LazyFunction(lambda: timezone.now().date())
+    threshold = Decimal("0.8")
+    limit_usd = factory.SelfAttribute("cost_budget.limit_usd")
+    spent_usd = Decimal("8.5")
+
+
+class AlertWebhookFactory(PlatformFactory):
+    class Meta:
+        model = AlertWebhook
+
+    account = factory.SubFactory(AccountFactory)
+    url = "https://hooks.example.com/paid"
+    secret = "a-secret-of-the-receiver"
 
 
 class BudgetReservationFactory(OfRun):

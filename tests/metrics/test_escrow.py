@@ -11,9 +11,9 @@ from django.db import connection
 from django.db.models import Sum
 
 from agent_runs.models import AgentRun, RunStatus
-from metrics.errors import BudgetExhausted
+from metrics.errors import BudgetExhausted, OwnLimitReached
 from metrics.models import BudgetPeriod, BudgetReservation, GatewayCall
-from metrics.operations import close_escrow, extend_escrow, open_escrow, sweep_escrows
+from metrics.operations import close_escrow, extend_escrow, open_escrow, reopen_escrow, sweep_escrows
 from metrics.querysets import cost_of_run
 from paid.lib.tenancy import platform, tenant
 from tests.metrics.conftest import GatewayServer
@@ -30,11 +30,11 @@ def spend(run: AgentRun, tokens: int) -> None:
     request_id = uuid4()
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', %s, %s, 0)",
+            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', %s, %s, 0, false)",
             [request_id, run.pk, run.language_model_id, tokens, tokens],
         )
         assert cursor.fetchone() == (None,)
-        cursor.execute("SELECT gateway_settle_call(%s, '', %s, 0, 0, 0, false, %s)", [request_id, tokens, b"x" * 32])
+        cursor.execute("SELECT gateway_settle_call(%s, '', %s, 0, 0, 0, 0, false, %s)", [request_id, tokens, b"x" * 32])
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_call_on_its_way_keeps_its_money_when_the_escrow_closes(owner: Tenant)
     open_escrow(run=first)
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT hold_usd FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 100000, 0, 0)",
+            "SELECT hold_usd FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 100000, 0, 0, false)",
             [uuid4(), first.pk, first.language_model_id],
         )
         assert cursor.fetchone() == (Decimal("0.375"),)
@@ -139,7 +139,7 @@ def test_an_unpriced_model_is_refused_where_a_hard_budget_applies(db: None) -> N
     open_escrow(run=run)
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 10, 10, 10)",
+            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 10, 10, 10, false)",
             [uuid4(), run.pk, run.language_model_id],
         )
         assert cursor.fetchone() == ("unpriced",)
@@ -193,3 +193,49 @@ def test_a_hundred_calls_at_once_never_spend_more_than_the_escrow(
     with tenant(owner.account.pk):
         assert cost_of_run(run.pk).cost_usd == spent
     assert escrow_of(run).drawn_usd == spent <= Decimal("0.05")
+
+
+def test_a_reopened_escrow_has_what_is_left_of_the_runs_own_limit_and_what_was_granted(owner: Tenant) -> None:
+    run = make_run(owner)
+    open_escrow(run=run, wanted_usd=Decimal(1))
+    spend(run, 100_000)
+    close_escrow(run=run)
+    assert reopen_escrow(run=run, limit_usd=Decimal(1)) == Decimal("0.7")
+    spend(run, 160_000)
+    close_escrow(run=run)
+    assert reopen_escrow(run=run, limit_usd=Decimal(1), more_usd=Decimal(2)) == Decimal("2.22")
+    escrow = escrow_of(run)
+    assert (escrow.amount_usd, escrow.drawn_usd, escrow.granted_usd) == (Decimal(3), Decimal("0.78"), Decimal(2))
+    assert escrow.closed_at is None
+
+
+def test_a_run_that_used_up_its_own_limit_needs_a_grant(owner: Tenant) -> None:
+    run = make_run(owner)
+    open_escrow(run=run, wanted_usd=Decimal("0.375"))
+    spend(run, 100_000)
+    close_escrow(run=run)
+    with pytest.raises(OwnLimitReached, match=r"its own limit of 0\.30 USD"):
+        reopen_escrow(run=run, limit_usd=Decimal("0.3"))
+    assert escrow_of(run).closed_at is not None
+
+
+def test_what_others_hold_meanwhile_is_not_given_to_a_reopened_escrow(owner: Tenant) -> None:
+    make_budget(owner, "2")
+    make_budget(owner, "1.5", period=BudgetPeriod.RUN)
+    first, second = make_run(owner), make_run(owner)
+    open_escrow(run=first, wanted_usd=Decimal(1))
+    spend(first, 100_000)
+    close_escrow(run=first)
+    open_escrow(run=second, wanted_usd=Decimal(1))
+    assert reopen_escrow(run=first, limit_usd=Decimal(1), more_usd=Decimal(5)) == Decimal("0.7")
+    close_escrow(run=first)
+    close_escrow(run=second)
+    # The budget per run holds the whole of it: 1.50 less the 0.30 that are spent.
+    assert reopen_escrow(run=first, limit_usd=Decimal(1), more_usd=Decimal(5)) == Decimal("1.2")
+    close_escrow(run=first)
+    spend_all = make_run(owner)
+    open_escrow(run=spend_all, wanted_usd=Decimal(5))
+    make_budget(owner, "0.3", project=owner.project)
+    with pytest.raises(BudgetExhausted, match=r"for today \(0\.30 USD\)"):
+        reopen_escrow(run=first, limit_usd=Decimal(1), more_usd=Decimal(5))
+    assert escrow_of(first).closed_at is not None

@@ -1,7 +1,7 @@
 """The ledger's SQL: exact costs, dated prices, idempotence, sums that always agree."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -31,9 +31,17 @@ def owner(db: None) -> Tenant:
     return make_tenant()
 
 
+def with_hour(tokens: tuple[int, ...]) -> tuple[int, ...]:
+    """Five counts from four or five: without the last nothing is cached for an hour."""
+    return (*tokens, 0)[:5]
+
+
 def cost(owner: Tenant, *tokens: int, at: datetime | None = None) -> Decimal | None:
     with platform(), connection.cursor() as cursor:
-        cursor.execute("SELECT ledger_cost(%s, %s, %s, %s, %s, %s)", [owner.model.pk, at or datetime.now(UTC), *tokens])
+        cursor.execute(
+            "SELECT ledger_cost(%s, %s, %s, %s, %s, %s, %s)",
+            [owner.model.pk, at or datetime.now(UTC), *with_hour(tokens)],
+        )
         found: Decimal | None = cursor.fetchone()[0]
     return found
 
@@ -42,7 +50,7 @@ def open_call(run: AgentRun) -> UUID:
     request_id = uuid4()
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100)",
+            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100, false)",
             [request_id, run.pk, run.language_model_id],
         )
         assert cursor.fetchone() == (None,)
@@ -52,8 +60,8 @@ def open_call(run: AgentRun) -> UUID:
 def settle(request_id: UUID, *tokens: int, payload: bytes = b"p" * 32) -> tuple[Decimal, bool, bool]:
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT * FROM gateway_settle_call(%s, 'req_1', %s, %s, %s, %s, false, %s)",
-            [request_id, *tokens, payload],
+            "SELECT * FROM gateway_settle_call(%s, 'req_1', %s, %s, %s, %s, %s, false, %s)",
+            [request_id, *with_hour(tokens), payload],
         )
         row: tuple[Decimal, bool, bool] = cursor.fetchone()
     return row
@@ -216,10 +224,105 @@ def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant
         assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.00168")
 
 
-def test_reconciling_reports_a_run_whose_total_drifted(owner: Tenant) -> None:
+def test_reconciling_mends_a_run_whose_total_drifted_and_says_what_it_was(owner: Tenant) -> None:
     run = settled_run(owner)
     with platform():
         AgentRun.objects.filter(pk=run.pk).update(cost_usd=Decimal(1))
     report, code = reconcile()
     assert report["runs"] == [{"run_id": run.pk, "ledger_usd": "0.000840000000", "run_usd": "1.000000000000"}]
-    assert code == 1
+    assert (report["is_mended"], code) == (True, 0)
+    with platform():
+        run.refresh_from_db()
+    assert run.cost_usd == Decimal("0.00084")
+    assert reconcile("--dry-run") == ({"is_equal": True, "is_mended": False, "days": [], "runs": []}, 0)
+
+
+def reprice(*arguments: str) -> tuple[dict[str, Any], int]:
+    out, code = StringIO(), 0
+    try:
+        call_command("reprice", "--json", *arguments, stdout=out)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    report: dict[str, Any] = json.loads(out.getvalue())
+    return report, code
+
+
+def unpriced_run(owner: Tenant) -> AgentRun:
+    run = make_run(owner)
+    open_escrow(run=run)
+    for _ in range(3):
+        settle(open_call(run), 100, 20, 300, 40, 10)
+    return run
+
+
+def test_a_cache_write_of_an_hour_has_its_own_price(owner: Tenant) -> None:
+    assert cost(owner, 0, 0, 0, 40, 10) is None
+    add_price(owner.model, "cache_write_1h", Decimal(6))
+    # 30 × 3.75 + 10 × 6 per million.
+    assert cost(owner, 0, 0, 0, 40, 10) == Decimal("0.0001725")
+
+
+def test_a_request_that_may_keep_its_cache_an_hour_holds_its_price(owner: Tenant) -> None:
+    add_price(owner.model, "cache_write_1h", Decimal(6))
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ledger_worst_case(%(m)s, now(), 1000, 0, false), ledger_worst_case(%(m)s, now(), 1000, 0, true)",
+            {"m": owner.model.pk},
+        )
+        assert cursor.fetchone() == (Decimal("0.00375"), Decimal("0.006"))
+
+
+def test_repricing_books_what_was_unpriced_once_and_as_rows_of_its_own() -> None:
+    owner = make_tenant(is_priced=False)
+    run = unpriced_run(owner)
+    report, code = reprice()
+    (model,) = report["models"]
+    assert (model["left_calls"], model["left_tokens"], model["priced_calls"], code) == (3, 1380, 0, 1)
+    for token_class, usd in {"input": "3", "output": "15", "cache_read": "0.3", "cache_write": "3.75"}.items():
+        add_price(owner.model, token_class, Decimal(usd))
+    add_price(owner.model, "cache_write_1h", Decimal(6))
+
+    report, code = reprice("--dry-run")
+    (model,) = report["models"]
+    # 840 per million, and 10 of the 40 written tokens at 6 instead of 3.75.
+    assert (model["priced_calls"], Decimal(model["priced_usd"]), code) == (3, Decimal("0.0025875"), 0)
+    with platform():
+        assert TokenUsage.objects.count() == 3
+    assert reprice()[1] == 0
+    assert reprice() == ({"is_dry_run": False, "models": []}, 0)
+
+    with tenant(owner.account.pk):
+        booked, (today,) = cost_of_run(run.pk), spend_by_day(owner.account.pk, 1)
+        run.refresh_from_db()
+        assert BudgetReservation.objects.get(agent_run=run).drawn_usd == Decimal("0.0025875")
+        assert sorted(TokenUsage.objects.values_list("kind", flat=True)) == ["call"] * 3 + ["pricing"] * 3
+    assert (booked.cost_usd, booked.calls, booked.unpriced_calls) == (Decimal("0.0025875"), 3, 0)
+    assert (run.cost_usd, run.unpriced_calls) == (Decimal("0.0025875"), 0)
+    assert (today.cost_usd, today.calls, today.unpriced_calls) == (Decimal("0.0025875"), 3, 0)
+    assert reconcile("--dry-run")[0]["is_equal"] is True
+
+
+def test_a_price_that_starts_after_a_call_does_not_price_it() -> None:
+    owner = make_tenant(is_priced=False)
+    unpriced_run(owner)
+    for token_class in ("input", "output", "cache_read", "cache_write", "cache_write_1h"):
+        add_price(owner.model, token_class, Decimal(1), starts_at=datetime.now(UTC) + timedelta(hours=1))
+    report, code = reprice()
+    assert (report["models"][0]["left_calls"], code) == (3, 1)
+
+
+def test_a_hand_made_correction_prices_an_unpriced_call_too() -> None:
+    owner = make_tenant(is_priced=False)
+    run = unpriced_run(owner)
+    with platform():
+        request_id = TokenUsage.objects.first().request_id
+    for cost_usd, booked in (("0.5", [True, False]), ("0.25", [True, False])):
+        correction_id = uuid4()
+        assert [
+            correct_usage(request_id=request_id, corrected_cost_usd=Decimal(cost_usd), correction_id=correction_id)
+            for _ in range(2)
+        ] == booked
+    with tenant(owner.account.pk):
+        found = cost_of_run(run.pk)
+    assert (found.cost_usd, found.unpriced_calls) == (Decimal("0.25"), 2)
+    assert reconcile("--dry-run")[0]["is_equal"] is True

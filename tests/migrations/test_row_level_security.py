@@ -30,7 +30,9 @@ TENANT_MAY = {
     "agent_run_logs": "S",
     "agent_run_steps": "ISU",
     "agent_runs": "ISU",
+    "alert_webhooks": "DISU",
     "audit_events": "IS",
+    "budget_alerts": "S",
     "budget_reservations": "S",
     "comments": "ISU",
     "cost_budgets": "DISU",
@@ -63,6 +65,7 @@ PLATFORM_MAY = TENANT_MAY | {
     "auth_group": "S",
     "auth_group_permissions": "S",
     "auth_permission": "S",
+    "budget_alerts": "ISU",
     "budget_reservations": "ISU",
     "django_admin_log": "IS",
     "django_content_type": "IS",
@@ -143,7 +146,7 @@ def test_every_table_of_tenants_and_every_partition_has_forced_security_and_its_
         if any(field.column == "account_id" for field in model._meta.local_concrete_fields)
     }
     assert of_models <= protected
-    assert len(of_models) == 31
+    assert len(of_models) == 33
 
 
 @pytest.mark.django_db(databases=["owner"])

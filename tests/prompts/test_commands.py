@@ -97,6 +97,8 @@ def test_syncing_registers_models_with_exact_prices_and_is_idempotent():
             ("cache_read", 200000, Decimal("0.600000")),
             ("cache_write", 0, Decimal("3.750000")),
             ("cache_write", 200000, Decimal("7.500000")),
+            ("cache_write_1h", 0, Decimal("6.000000")),
+            ("cache_write_1h", 200000, Decimal("12.000000")),
             ("input", 0, Decimal("3.000000")),
             ("input", 200000, Decimal("6.000000")),
             ("output", 0, Decimal("15.000000")),

@@ -1,4 +1,4 @@
-"""`manage.py reconcile_usage`: prove that the daily sums and the runs' totals equal the ledger, and mend the days."""
+"""`manage.py reconcile_usage`: prove that the daily sums and the runs' totals equal the ledger, and mend them."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from metrics.reconciliation import Reconciliation, reconcile_usage
 class Command(BaseCommand):
     help = (
         "Compare usage_daily and the runs' totals with the ledger, for the time that the ledger still holds. "
-        "Days that differ are set to the ledger's sums. Exit code 1 when something differs and was not mended. "
+        "What differs is set to the ledger's sums and told. Exit code 1 when something differs and was not mended. "
         "Example: manage.py reconcile_usage --dry-run --json"
     )
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(result.as_dict()))
         else:
             self._report(result)
-        if not result.is_equal and (options["dry_run"] or result.runs):
+        if not (result.is_equal or result.is_mended):
             raise SystemExit(1)
 
     def _report(self, result: Reconciliation) -> None:
@@ -38,4 +38,7 @@ class Command(BaseCommand):
                 f"{day.daily_calls}{' (mended)' if result.is_mended else ''}"
             )
         for run in result.runs:
-            self.stdout.write(f"run {run.run_id}: ledger {run.ledger_usd} USD, on the run {run.run_usd} USD")
+            self.stdout.write(
+                f"run {run.run_id}: ledger {run.ledger_usd} USD, on the run {run.run_usd} USD"
+                f"{' (mended)' if result.is_mended else ''}"
+            )

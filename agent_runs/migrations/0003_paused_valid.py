@@ -1,0 +1,15 @@
+from django.contrib.postgres.operations import ValidateConstraint
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    """Apart from their making: reading every row takes no lock that writers meet."""
+
+    dependencies = [
+        ('agent_runs', '0002_paused'),
+    ]
+
+    operations = [
+        ValidateConstraint(model_name='agentrun', name='agent_runs_paused_since_when'),
+        ValidateConstraint(model_name='runstep', name='agent_run_steps_status_known'),
+    ]
