@@ -30,6 +30,8 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name) \gexec
 ALTER ROLE paid_owner PASSWORD :'owner_password';
 ALTER ROLE paid_app PASSWORD :'app_password';
 GRANT paid_tenant, paid_platform TO paid_app;
+-- The page of slow statements is a function of the owner's: without this it would show times without texts.
+GRANT pg_read_all_stats TO paid_owner;
 -- A connection of the application is a tenant without an account, who sees nothing, until a context says otherwise.
 ALTER ROLE paid_app SET role = 'paid_tenant';
 

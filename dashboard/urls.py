@@ -6,6 +6,7 @@ from dashboard.views import (
     budgets,
     health,
     judgement,
+    operations,
     overview,
     projects,
     prompt_actions,
@@ -84,6 +85,8 @@ account_patterns: Patterns = [
 
 urlpatterns: Patterns = [
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", operations.metrics, name="metrics"),
+    path("operations/", operations.operations, name="operations"),
     path("", sign_in.home, name="home"),
     path("sign-in/", sign_in.SignIn.as_view(), name="sign_in"),
     path("sign-out/", sign_in.SignOut.as_view(), name="sign_out"),

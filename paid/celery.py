@@ -4,6 +4,9 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import beat_init, worker_init
+
+from paid.lib.pulse import Pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paid.settings")
 
@@ -15,3 +18,14 @@ app.conf.beat_schedule = {
     "keep-partitions": {"task": "paid.tasks.keep_partitions", "schedule": crontab(minute="20", hour="*/6")},
     "apply-retention": {"task": "paid.tasks.apply_retention", "schedule": crontab(minute="40", hour="3")},
 }
+
+
+@worker_init.connect
+def _worker_lives(**_kwargs: object) -> None:
+    Pulse("celery").start()
+
+
+@beat_init.connect
+def _beat_lives(**_kwargs: object) -> None:
+    """Only where beat is a program of its own: `make up` runs it inside the worker, as a fork that says nothing."""
+    Pulse("beat").start()

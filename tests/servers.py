@@ -15,11 +15,10 @@ from paid.stack import embedded
 INIT_SQL = Path(__file__).resolve().parent.parent / "init-db.sql"
 # Nothing of a test session is worth a disk flush.
 IN_A_HURRY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
-# Runs once per session: statistics in every test database, and a way round the append-only triggers when
+# Runs once per session: a way round the append-only triggers when
 # the tables are emptied between transactional tests.
 TEST_ONLY_SQL = """
 GRANT SET ON PARAMETER session_replication_role TO paid_owner;
-GRANT pg_read_all_stats TO paid_owner;
 """
 
 

@@ -123,6 +123,20 @@ def short_count(value: int) -> str:
 
 
 @register.filter
+def count(value: int) -> SafeString:
+    """A large number in few digits; all of them are in the title."""
+    return format_html('<span class="number" title="{}">{}</span>', f"{value:,}", short_count(value))
+
+
+@register.filter
+def milliseconds(value: float) -> str:
+    """Of a statement: from microseconds to hours."""
+    if value < 1:
+        return f"{value * 1000:.0f} µs"
+    return f"{value:.1f} ms" if value < 1_000 else duration(value / 1000)
+
+
+@register.filter
 def ago(value: datetime | None) -> SafeString:
     """A relative time that the browser keeps fresh; the absolute one is in the title."""
     if value is None:

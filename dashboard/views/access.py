@@ -53,6 +53,22 @@ def account_page(*methods: str, role: Role = Role.VIEWER) -> Callable[[View], Vi
     return decorate
 
 
+def staff_page(view: View) -> View:
+    """A page of the host's staff, read as the platform (the tenancy middleware says where). Others find none."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not request.user.is_staff:
+            raise Http404
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(("GET",))
+        return view(request, **kwargs)
+
+    return guarded
+
+
 def get_project(request: AccountRequest, project_id: int) -> Project:
     return get_object_or_404(Project, account=request.account, pk=project_id)
 

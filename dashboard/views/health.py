@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from weakref import WeakKeyDictionary
 
 import redis.asyncio
 from asgiref.sync import sync_to_async
@@ -15,17 +17,36 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 PART_SECONDS = 3.0
+# Anybody may ask, and each look opens connections to four servers.
+FRESH_SECONDS = 1.0
 QUEUES = ("control", "agents")
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
     """200 when every part answers, otherwise 503; names the parts, and never says why to a stranger."""
-    checks = await state_of_parts()
+    checks = await latest_parts()
     is_healthy = all(state == "ok" for state in checks.values())
     answer = JsonResponse({"status": "ok" if is_healthy else "failing", "checks": checks})
     answer.status_code = 200 if is_healthy else 503
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+class _Latest:
+    """What was found last, for everybody who asks within FRESH_SECONDS; who asks during a look waits for that one."""
+
+    def __init__(self) -> None:
+        self._found: Mapping[str, str] = {}
+        self._found_at = float("-inf")
+        # A lock belongs to one event loop, and tests have many.
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+    async def look(self) -> dict[str, str]:
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if time.monotonic() - self._found_at >= FRESH_SECONDS:
+                self._found = await state_of_parts()
+                self._found_at = time.monotonic()
+            return dict(self._found)
 
 
 async def state_of_parts() -> dict[str, str]:
@@ -38,6 +59,14 @@ async def state_of_parts() -> dict[str, str]:
     }
     states = await asyncio.gather(*(_state(part) for part in parts.values()))
     return dict(zip(parts, states, strict=True))
+
+
+_latest = _Latest()
+
+
+async def latest_parts() -> dict[str, str]:
+    """`state_of_parts`, at most FRESH_SECONDS old."""
+    return await _latest.look()
 
 
 async def _state(part: Callable[[], Awaitable[bool]]) -> str:

@@ -1,7 +1,7 @@
 """The gateway's door to the database: short transactions as the platform, never one open while an answer streams."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -83,6 +83,9 @@ class Ledger:
 
     async def close(self) -> None:
         await self._pool.close()
+
+    def pool_counts(self) -> Mapping[str, int]:
+        return self._pool.get_stats()
 
     async def now(self) -> datetime:
         """The database's clock, which calls are opened by: a host's own may go ahead of it."""

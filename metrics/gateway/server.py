@@ -13,6 +13,7 @@ from django.conf import settings
 
 from metrics.gateway.app import Gateway
 from metrics.gateway.ledger import Ledger
+from paid.lib.pulse import Pulse
 
 # sun_path holds 108 bytes with its closing zero.
 LONGEST_SOCKET_PATH = 107
@@ -46,6 +47,7 @@ def serve(path: Path, bind: str) -> None:
         if bind:
             sockets.append(_tcp_socket(bind))
         gateway = build_gateway(f"{socket.gethostname()}:{path}"[-100:])
+        Pulse("gateway", gateway.ledger.pool_counts).start()
         config = uvicorn.Config(
             gateway, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=10
         )

@@ -72,6 +72,25 @@ class Unexpected:
     rows: int
 
 
+@dataclass(frozen=True)
+class Summary:
+    """One partitioned table. `keep_days` None keeps everything; `unexpected` counts up to 1,000."""
+
+    parent: str
+    unit: str
+    keep_days: int | None
+    partitions: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    estimated_rows: int
+    bytes: int
+    unexpected: int
+
+
+def summaries() -> list[Summary]:
+    return [Summary(*row) for row in _rows("partition_summary")]
+
+
 def missing() -> list[Missing]:
     return [Missing(*row) for row in _rows("missing_partitions")]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from paid.lib.pulse import Pulse
 from workflows.worker import QUEUES, run_worker
 
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        Pulse(queue).start()
         await run_worker(
             queue, threads=threads, stop=stop, ready=lambda: self.stdout.write(f"Worker of queue {queue} is ready.")
         )
