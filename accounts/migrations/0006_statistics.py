@@ -5,6 +5,6 @@ from paid.lib import sql
 
 class Migration(migrations.Migration):
 
-    dependencies = [("accounts", "0003_partition_maintenance")]
+    dependencies = [("accounts", "0005_found")]
 
     operations = [sql.SqlFile("paid.lib", "statistics")]
