@@ -18,3 +18,7 @@ class RunHasEnded(RunError):
 
 class RunIsStillLive(RunError):
     """The run has not ended yet. Stop it first, then retry it."""
+
+
+class RunIsNotPaused(RunError):
+    """The run does not wait for a decision (any more): somebody may have let it go on, or stopped it."""

@@ -15,9 +15,12 @@ RUN_WORKFLOW = "RunWorkflow"
 
 START_SIGNAL = "start_run"
 STOP_SIGNAL = "stop_run"
+RESUME_SIGNAL = "resume_run"
 
 PREPARE_WORKSPACE = "prepare_workspace"
 RUN_AGENT = "run_agent"
+PAUSE_RUN = "pause_run"
+BEGIN_SESSION = "begin_session"
 PUBLISH_RUN = "publish_run"
 CLEAR_WORKSPACE = "clear_workspace"
 FINISH_RUN = "finish_run"
@@ -56,6 +59,7 @@ class Verdict(StrEnum):
     DONE = "done"  # go on with the next step
     STOPPED = "stopped"
     FAILED = "failed"
+    PAUSED = "paused"  # money is out: a person decides whether the run goes on
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,24 @@ class PreparedRun:
 
     outcome: StepOutcome
     agent_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why a run waits for a person. `number` counts its pauses from 1: what was meant for one resumes no other."""
+
+    run: RunRef
+    number: int
+    outcome: StepOutcome
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """The payload of the signal that ends one pause."""
+
+    account_id: int
+    run_id: int
+    pause: int
 
 
 @dataclass(frozen=True)

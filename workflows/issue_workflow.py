@@ -8,11 +8,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contracts import (
         CONTROL_QUEUE,
         ISSUE_WORKFLOW,
+        RESUME_SIGNAL,
         RUN_WORKFLOW,
         START_SIGNAL,
         STOP_SIGNAL,
         IssueInput,
         IssueSummary,
+        Resumption,
         RunRef,
         run_workflow_id,
     )
@@ -65,6 +67,15 @@ class IssueWorkflow:
             await handle.signal(STOP_SIGNAL)
         except Exception:  # the run ended in between: there is nothing left to stop
             workflow.logger.info("Run %s ended before it could be told to stop", run.run_id)
+
+    @workflow.signal(name=RESUME_SIGNAL)
+    async def resume_run(self, resumption: Resumption) -> None:
+        """Pass it on, also when this execution does not know the run: it may have been started anew by this signal."""
+        handle = workflow.get_external_workflow_handle(run_workflow_id(resumption.run_id))
+        try:
+            await handle.signal(RESUME_SIGNAL, resumption)
+        except Exception:  # the run ended in between: there is nothing left to resume
+            workflow.logger.info("Run %s ended before it could be told to go on", resumption.run_id)
 
     async def _run_one(self, run: RunRef) -> None:
         self._current = run.run_id

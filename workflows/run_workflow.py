@@ -11,15 +11,20 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 with workflow.unsafe.imports_passed_through():
     from workflows.contracts import (
         AGENTS_QUEUE,
+        BEGIN_SESSION,
         CLEAR_WORKSPACE,
         CONTROL_QUEUE,
         FINISH_RUN,
+        PAUSE_RUN,
         PREPARE_WORKSPACE,
         PUBLISH_RUN,
+        RESUME_SIGNAL,
         RUN_AGENT,
         RUN_WORKFLOW,
         STOP_SIGNAL,
+        Pause,
         PreparedRun,
+        Resumption,
         RunEnd,
         RunRef,
         StepOutcome,
@@ -45,6 +50,8 @@ AGENT_SLACK = timedelta(minutes=10)
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 CLEAR_TIMEOUT = timedelta(minutes=1)
 FINISH_TIMEOUT = timedelta(minutes=1)
+# How long a run that is out of money waits for a person; its files stay on the host so long.
+LONGEST_PAUSE = timedelta(days=7)
 
 
 @workflow.defn(name=RUN_WORKFLOW)
@@ -53,6 +60,8 @@ class RunWorkflow:
     def __init__(self, run: RunRef) -> None:
         self._run = run
         self._is_stopping = False
+        self._pauses = 0
+        self._resumed: set[int] = set()
         self._activity: workflow.ActivityHandle[Any] | None = None
 
     @workflow.run
@@ -76,6 +85,11 @@ class RunWorkflow:
         if self._activity is not None:
             self._activity.cancel()
 
+    @workflow.signal(name=RESUME_SIGNAL)
+    def resume_run(self, resumption: Resumption) -> None:
+        """May come before the pause has been told to this workflow, and more than once."""
+        self._resumed.add(resumption.pause)
+
     async def _work(self) -> StepOutcome:
         prepared: PreparedRun = await self._step(
             PREPARE_WORKSPACE,
@@ -86,13 +100,11 @@ class RunWorkflow:
         )
         if prepared.outcome.verdict != Verdict.DONE:
             return prepared.outcome
-        outcome: StepOutcome = await self._step(
-            RUN_AGENT,
-            StepOutcome,
-            start_to_close_timeout=timedelta(seconds=prepared.agent_seconds) + AGENT_SLACK,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=AGENT_RETRIES,
-        )
+        outcome = await self._run_agent(prepared.agent_seconds)
+        while outcome.verdict == Verdict.PAUSED:
+            outcome = await self._wait_for_money(outcome)
+            if outcome.verdict == Verdict.DONE:
+                outcome = await self._run_agent(prepared.agent_seconds)
         if outcome.verdict != Verdict.DONE:
             return outcome
         published: StepOutcome = await self._step(
@@ -104,6 +116,44 @@ class RunWorkflow:
             retry_policy=PUBLISH_RETRIES,
         )
         return published
+
+    async def _run_agent(self, seconds: int) -> StepOutcome:
+        outcome: StepOutcome = await self._step(
+            RUN_AGENT,
+            StepOutcome,
+            start_to_close_timeout=timedelta(seconds=seconds) + AGENT_SLACK,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=AGENT_RETRIES,
+        )
+        return outcome
+
+    async def _wait_for_money(self, reason: StepOutcome) -> StepOutcome:
+        """DONE once a person let the run go on and the host is ready for the agent's next session."""
+        self._pauses += 1
+        number = self._pauses
+        paused: StepOutcome = await workflow.execute_activity(
+            PAUSE_RUN,
+            Pause(self._run, number, reason),
+            result_type=StepOutcome,
+            task_queue=CONTROL_QUEUE,
+            start_to_close_timeout=FINISH_TIMEOUT,
+            retry_policy=FINISH_RETRIES,
+        )
+        if paused.verdict != Verdict.DONE:
+            return paused
+        try:
+            await workflow.wait_condition(lambda: self._is_stopping or number in self._resumed, timeout=LONGEST_PAUSE)
+        except asyncio.TimeoutError:  # noqa: UP041 - the bare name is Temporal's in this file
+            words = f"{reason.error} Nobody did within {LONGEST_PAUSE.days} days, so the run ended. Retry it."
+            return StepOutcome(Verdict.FAILED, reason.error_code, words)
+        begun: StepOutcome = await self._step(
+            BEGIN_SESSION,
+            StepOutcome,
+            start_to_close_timeout=CLEAR_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=QUICK_RETRIES,
+        )
+        return begun
 
     async def _step(self, name: str, result_type: type[Any], **options: Any) -> Any:
         if self._is_stopping:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Coalesce, Now
 
 from accounts.models import User
-from agent_runs.errors import RunAlreadyLive, RunHasEnded
+from agent_runs.errors import RunAlreadyLive, RunHasEnded, RunIsNotPaused
 from agent_runs.limits import RunLimits
 from agent_runs.logs import storable
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, RunTrigger
@@ -85,7 +85,7 @@ def advance_run(*, run: AgentRun, to: RunStatus) -> None:
     """Move the run on. A run that is there already stays; one that has ended raises RunHasEnded."""
     before = [status for status, following in NEXT_STATUSES.items() if to in following]
     moved = AgentRun.objects.filter(pk=run.pk, status__in=before).update(
-        status=to, started_at=Coalesce("started_at", Now())
+        status=to, started_at=Coalesce("started_at", Now()), paused_at=None
     )
     run.refresh_from_db(fields=["status", "started_at"])
     if not moved and run.status != to:
@@ -94,6 +94,26 @@ def advance_run(*, run: AgentRun, to: RunStatus) -> None:
         raise RunHasEnded
     if moved and to == RunStatus.PREPARING:
         set_work_state(issue=run.issue, work_state=WorkState.IN_PROGRESS)
+
+
+@transaction.atomic
+def pause_run(*, run: AgentRun, number: int) -> bool:
+    """Let a running run wait for a person, for the `number`th time; False when it did so or has gone on already."""
+    moved = AgentRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING, pauses=number - 1).update(
+        status=RunStatus.PAUSED, paused_at=Now(), pauses=number
+    )
+    run.refresh_from_db(fields=["status", "paused_at", "pauses"])
+    return moved == 1
+
+
+@transaction.atomic
+def unpause_run(*, run: AgentRun) -> None:
+    """Let a paused run go on. Raises RunIsNotPaused, also for the second of two at once."""
+    if not AgentRun.objects.filter(pk=run.pk, status=RunStatus.PAUSED, stop_requested_at=None).update(
+        status=RunStatus.RUNNING, paused_at=None
+    ):
+        raise RunIsNotPaused
+    run.refresh_from_db(fields=["status", "paused_at", "pauses"])
 
 
 @transaction.atomic
@@ -154,6 +174,7 @@ def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error:
         error_code=error_code,
         error=error,
         run_token_hash=None,
+        paused_at=None,
         finished_at=Now(),
     )
     run.refresh_from_db(fields=["status", "error_code", "error", "finished_at"])

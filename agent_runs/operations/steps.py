@@ -43,6 +43,5 @@ def end_step(*, run: AgentRun, name: StepName, status: StepStatus = StepStatus.D
 @transaction.atomic
 def end_open_steps(*, run: AgentRun, except_for: StepName, status: StepStatus, detail: str) -> None:
     """Whatever still runs on the timeline ends with the run."""
-    RunStep.objects.filter(agent_run=run, status=StepStatus.RUNNING).exclude(name=except_for).update(
-        status=status, detail=detail[:2000], finished_at=Now()
-    )
+    open_steps = RunStep.objects.filter(agent_run=run, status__in=(StepStatus.RUNNING, StepStatus.PAUSED))
+    open_steps.exclude(name=except_for).update(status=status, detail=detail[:2000], finished_at=Now())

@@ -20,10 +20,12 @@ from tests.workflows.steps import Steps
 from workflows.contracts import (
     CONTROL_QUEUE,
     ISSUE_WORKFLOW,
+    RESUME_SIGNAL,
     RUN_WORKFLOW,
     START_SIGNAL,
     IssueInput,
     PreparedRun,
+    Resumption,
     RunRef,
     StepOutcome,
     Verdict,
@@ -31,6 +33,7 @@ from workflows.contracts import (
 
 HISTORIES = Path(__file__).parent / "histories"
 RUN = RunRef(account_id=1, run_id=7)
+OUT_OF_MONEY = StepOutcome(Verdict.PAUSED, "budget_exhausted", "The money is used up. Grant more.")
 FAILED = StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")
 # What a workflow decides, as the server notes it down.
 COMMANDS = (
@@ -68,6 +71,28 @@ async def start_and_cancel(client: Client, steps: Steps) -> Handle:
     return handle
 
 
+async def start_and_resume(client: Client, steps: Steps) -> Handle:
+    """Two pauses. The second one's resumption comes with the first one's, before there is anything to resume."""
+    handle = await start_run(client, steps)
+    for pause in (1, 1, 2):
+        await handle.signal(RESUME_SIGNAL, Resumption(1, 7, pause))
+    assert steps.gate is not None
+    steps.gate.set()
+    return handle
+
+
+async def resume_by_issue(client: Client, steps: Steps) -> Handle:
+    """An issue's workflow that was lost is started anew by the signal, and passes it on to nobody."""
+    return await client.start_workflow(
+        ISSUE_WORKFLOW,
+        IssueInput(),
+        id="issue-1-42",
+        task_queue=CONTROL_QUEUE,
+        start_signal=RESUME_SIGNAL,
+        start_signal_args=[Resumption(1, 7, 1)],
+    )
+
+
 async def start_issue(client: Client, steps: Steps) -> Handle:
     return await client.start_workflow(
         ISSUE_WORKFLOW,
@@ -86,6 +111,11 @@ SCENARIOS: dict[str, Scenario] = {
     "run_not_published": Scenario(lambda: Steps(published=FAILED), start_run),
     "run_broken": Scenario(lambda: Steps(breaks=frozenset({"publish_run"})), start_run),
     "run_cancelled": Scenario(lambda: Steps(hangs=frozenset({"run_agent"})), start_and_cancel),
+    "run_paused_and_resumed": Scenario(
+        lambda: Steps(earlier_agents=[OUT_OF_MONEY, OUT_OF_MONEY], gate=asyncio.Event()), start_and_resume
+    ),
+    "run_paused_too_long": Scenario(lambda: Steps(agent=OUT_OF_MONEY), start_run),
+    "issue_resumes_a_run_that_ended": Scenario(Steps, resume_by_issue),
     "issue_with_two_runs": Scenario(Steps, start_issue),
 }
 

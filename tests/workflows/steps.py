@@ -10,11 +10,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from workflows.contracts import (
+    BEGIN_SESSION,
     CLEAR_WORKSPACE,
     FINISH_RUN,
+    PAUSE_RUN,
     PREPARE_WORKSPACE,
     PUBLISH_RUN,
     RUN_AGENT,
+    Pause,
     PreparedRun,
     RunEnd,
     RunRef,
@@ -31,6 +34,8 @@ class Steps:
 
     prepared: PreparedRun = PREPARED
     agent: StepOutcome = DONE
+    earlier_agents: list[StepOutcome] = field(default_factory=list)  # of the sessions before the last
+    paused: StepOutcome = DONE
     published: StepOutcome = DONE
     breaks: frozenset[str] = frozenset()
     hangs: frozenset[str] = frozenset()
@@ -41,9 +46,10 @@ class Steps:
     published_at: list[datetime] = field(default_factory=list)
     ends: list[RunEnd] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event | None = None  # what the first step waits for
 
     def all(self) -> list[Callable[..., Any]]:
-        return [self.prepare, self.run_agent, self.publish, self.clear, self.finish]
+        return [self.prepare, self.run_agent, self.pause, self.begin, self.publish, self.clear, self.finish]
 
     async def _take(self, name: str, run: RunRef) -> None:
         self.calls.append(f"{name} {run.run_id}")
@@ -58,12 +64,24 @@ class Steps:
     @activity.defn(name=PREPARE_WORKSPACE)
     async def prepare(self, run: RunRef) -> PreparedRun:
         await self._take(PREPARE_WORKSPACE, run)
+        if self.gate is not None:
+            await self.gate.wait()
         return self.prepared
 
     @activity.defn(name=RUN_AGENT)
     async def run_agent(self, run: RunRef) -> StepOutcome:
         await self._take(RUN_AGENT, run)
-        return self.agent
+        return self.earlier_agents.pop(0) if self.earlier_agents else self.agent
+
+    @activity.defn(name=PAUSE_RUN)
+    async def pause(self, pause: Pause) -> StepOutcome:
+        self.calls.append(f"{PAUSE_RUN} {pause.run.run_id} {pause.number} {pause.outcome.error_code}")
+        return self.paused
+
+    @activity.defn(name=BEGIN_SESSION)
+    async def begin(self, run: RunRef) -> StepOutcome:
+        await self._take(BEGIN_SESSION, run)
+        return DONE
 
     @activity.defn(name=PUBLISH_RUN)
     async def publish(self, run: RunRef) -> StepOutcome:

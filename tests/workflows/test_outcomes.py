@@ -35,13 +35,13 @@ def test_what_the_provider_answered_has_a_code_and_is_quoted(status: int, code: 
 def test_money_that_pays_for_no_call_is_told_apart_from_money_that_is_used_up():
     said = "API Error: 403 0.1000 USD are left, and this call may cost up to 0.5700 USD."
     result = AgentResult("budget", said, 1, 1, api_status=403)
-    assert outcome_of_agent(ended(), result, has_spent=True).error_code == "budget_exhausted"
+    used_up = outcome_of_agent(ended(), result, has_spent=True)
+    assert (used_up.verdict, used_up.error_code) == (Verdict.PAUSED, "budget_exhausted")
     assert outcome_of_agent(ended(), result, has_spent=False) == StepOutcome(
-        Verdict.FAILED,
+        Verdict.PAUSED,
         "budget_too_small",
         "The money for this run does not pay for a single call to its model (“API Error: 403 0.1000 USD are left, and "
-        "this call may cost up to 0.5700 USD”). Raise the budget of the project or of the run, or choose a cheaper "
-        "model, then retry.",
+        "this call may cost up to 0.5700 USD”). Grant it more budget, or stop it and choose a cheaper model.",
     )
 
 

@@ -12,9 +12,11 @@ from tests.workflows.steps import Steps
 from workflows.contracts import (
     AGENTS_QUEUE,
     CONTROL_QUEUE,
+    RESUME_SIGNAL,
     RUN_WORKFLOW,
     STOP_SIGNAL,
     PreparedRun,
+    Resumption,
     RunEnd,
     RunRef,
     StepOutcome,
@@ -102,6 +104,67 @@ async def test_a_stop_ends_a_step_that_no_worker_has_taken(skipping: WorkflowEnv
             end = await handle.result()
     assert end.outcome == StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped before it ended.")
     assert steps.calls == ["clear_workspace 7", "finish_run 7"]
+
+
+OUT_OF_MONEY = StepOutcome(Verdict.PAUSED, "budget_exhausted", "The money is used up. Grant more.")
+TO_THE_PAUSE = ["prepare_workspace 7", "run_agent 7", "pause_run 7 1 budget_exhausted"]
+THE_END = ["clear_workspace 7", "finish_run 7"]
+
+
+async def started(client: Client) -> WorkflowHandle[Any, RunEnd]:
+    return await client.start_workflow(RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd)
+
+
+async def test_a_run_out_of_money_waits_and_goes_on_with_a_new_session(skipping: WorkflowEnvironment):
+    steps = Steps(earlier_agents=[OUT_OF_MONEY])
+    async with workers(skipping.client, steps):
+        handle = await started(skipping.client)
+        await happens(handle, EventType.EVENT_TYPE_TIMER_STARTED)
+        assert steps.calls == TO_THE_PAUSE
+        for pause in (2, 1, 1):
+            await handle.signal(RESUME_SIGNAL, Resumption(1, 7, pause))
+        end = await handle.result()
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    assert steps.calls == [*TO_THE_PAUSE, "begin_session 7", "run_agent 7", "publish_run 7", *THE_END]
+
+
+async def test_a_resumption_that_is_told_twice_resumes_one_pause(skipping: WorkflowEnvironment):
+    steps = Steps(earlier_agents=[OUT_OF_MONEY, OUT_OF_MONEY])
+    async with workers(skipping.client, steps):
+        handle = await started(skipping.client)
+        for _ in range(2):
+            await handle.signal(RESUME_SIGNAL, Resumption(1, 7, 1))
+        end = await handle.result()
+    assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.FAILED, "budget_exhausted")
+    assert steps.calls == [
+        *TO_THE_PAUSE, "begin_session 7", "run_agent 7", "pause_run 7 2 budget_exhausted", *THE_END,
+    ]  # fmt: skip
+
+
+async def test_a_pause_that_nobody_ends_ends_the_run_after_seven_days_with_words(skipping: WorkflowEnvironment):
+    steps = Steps(agent=OUT_OF_MONEY)
+    async with workers(skipping.client, steps):
+        before = await skipping.get_current_time()
+        end = await run_to_end(skipping.client)
+        waited = await skipping.get_current_time() - before
+    assert end.outcome == StepOutcome(
+        Verdict.FAILED,
+        "budget_exhausted",
+        "The money is used up. Grant more. Nobody did within 7 days, so the run ended. Retry it.",
+    )
+    assert waited.days == 7
+    assert steps.calls == [*TO_THE_PAUSE, *THE_END]
+
+
+async def test_a_stop_ends_a_pause(skipping: WorkflowEnvironment):
+    steps = Steps(agent=OUT_OF_MONEY)
+    async with workers(skipping.client, steps):
+        handle = await started(skipping.client)
+        await happens(handle, EventType.EVENT_TYPE_TIMER_STARTED)
+        await handle.signal(STOP_SIGNAL)
+        end = await handle.result()
+    assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.STOPPED, "stopped")
+    assert steps.calls == [*TO_THE_PAUSE, *THE_END]
 
 
 async def test_cancelling_the_workflow_ends_the_run_as_stopped(skipping: WorkflowEnvironment):

@@ -6,10 +6,23 @@ from typing import Any
 from workflows.activities.agent import run_agent
 from workflows.activities.finish import clear_workspace, finish_run_activity
 from workflows.activities.forge import digest_delivery, give_up_delivery, poll_project
+from workflows.activities.pause import begin_session_activity, pause_run_activity
 from workflows.activities.prepare import prepare_workspace
 from workflows.activities.publish import publish_run
 
-CONTROL_ACTIVITIES: list[Callable[..., Any]] = [finish_run_activity, digest_delivery, give_up_delivery, poll_project]
-AGENTS_ACTIVITIES: list[Callable[..., Any]] = [prepare_workspace, run_agent, publish_run, clear_workspace]
+CONTROL_ACTIVITIES: list[Callable[..., Any]] = [
+    finish_run_activity,
+    pause_run_activity,
+    digest_delivery,
+    give_up_delivery,
+    poll_project,
+]
+AGENTS_ACTIVITIES: list[Callable[..., Any]] = [
+    prepare_workspace,
+    run_agent,
+    begin_session_activity,
+    publish_run,
+    clear_workspace,
+]
 
 __all__ = ["AGENTS_ACTIVITIES", "CONTROL_ACTIVITIES"]

@@ -14,6 +14,7 @@ from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.operations import advance_run, begin_step, end_step, record_outcome, set_run_token
 from agent_runs.sandbox import SandboxUnavailable
+from agent_runs.sessions import current_session
 from metrics.affordable import affordable_output_tokens
 from paid.lib.tenancy import tenant
 from workflows.activities.outcomes import ALREADY_ENDED, STOPPED, not_startable, outcome_of_agent, retryable
@@ -23,6 +24,15 @@ from workflows.contracts import RUN_AGENT, RunRef, StepOutcome, Verdict
 
 READ_SECONDS = 0.15
 TOKEN_BYTES = 32
+# For an agent that takes over from one whose money ran out: it knows nothing of what that one did.
+TAKE_OVER = """
+
+# An earlier session
+
+An earlier session worked on this in the same directory and was broken off. What it changed is in the working tree:
+look at `git status` and `git diff` first, keep what is right, and go on from there.
+"""
+_STEP_AFTER = {Verdict.DONE: StepStatus.DONE, Verdict.PAUSED: StepStatus.PAUSED}
 # What the agent believes to talk to; every request goes through the bound socket, whatever the host.
 BASE_URL = "http://gateway.paid.internal"
 
@@ -43,8 +53,9 @@ def run_agent(ref: RunRef) -> StepOutcome:
         outcome, result = _launch_and_follow(run, run_dir)
     with tenant(ref.account_id):
         if result is not None:
-            record_outcome(run=run, iterations=result.turns or None, summary=result.text)
-        status = StepStatus.DONE if outcome.verdict == Verdict.DONE else StepStatus.FAILED
+            turns = current_session(run_dir).turns + result.turns
+            record_outcome(run=run, iterations=turns or None, summary=result.text)
+        status = _STEP_AFTER.get(outcome.verdict, StepStatus.FAILED)
         end_step(run=run, name=StepName.AGENT, status=status, detail=outcome.error)
     return outcome
 
@@ -60,7 +71,7 @@ def _launch_and_follow(run: AgentRun, run_dir: str) -> tuple[StepOutcome, AgentR
     with tenant(run.account_id):
         cost_usd, stop_requested_at = AgentRun.objects.values_list("cost_usd", "stop_requested_at").get(pk=run.pk)
     outcome = outcome_of_agent(exit_record, result, has_spent=cost_usd > 0)
-    if stop_requested_at is not None and outcome.verdict == Verdict.FAILED:
+    if stop_requested_at is not None and outcome.verdict != Verdict.DONE:
         # The gateway refuses calls from the moment of the request: an agent that met the refusal before the
         # supervisor's signal ended with an error, but was stopped.
         outcome = STOPPED
@@ -91,11 +102,12 @@ def _launch(run: AgentRun, run_dir: str) -> None:
 def _job(run: AgentRun, run_dir: str, token: str) -> AgentJob:
     limits = RunLimits.model_validate(run.limits)
     workspace = workspace_of(run)
+    is_first = current_session(run_dir).number == 1
     return AgentJob(
         run_id=run.pk,
         agent=run.agent,
         model=run.language_model.model_id,
-        prompt=run.prompt_text,
+        prompt=run.prompt_text if is_first else run.prompt_text + TAKE_OVER,
         system_prompt=run.system_prompt_text or None,
         workspace=workspace.path,
         run_dir=run_dir,

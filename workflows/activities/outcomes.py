@@ -1,6 +1,7 @@
 """How the steps of a run end, in words for people: what happened, and what to do."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -31,15 +32,16 @@ _AGENT_WORDS: dict[Outcome, tuple[str, str]] = {
         "agent_stalled",
         "The agent fell silent and was ended. The model may be overloaded: retry the run.",
     ),
-    "budget": (
-        "budget_exhausted",
-        "The money for this run is used up{quoted}. Raise the budget of the project or of the run, then retry.",
-    ),
 }
+# The run waits with these words for a person to decide.
+_MONEY_OUT = (
+    "budget_exhausted",
+    "The money for this run is used up{quoted}. Grant it more budget, or resume it when its budgets have room again.",
+)
 _TOO_POOR = (
     "budget_too_small",
-    "The money for this run does not pay for a single call to its model{quoted}. Raise the budget of the project or "
-    "of the run, or choose a cheaper model, then retry.",
+    "The money for this run does not pay for a single call to its model{quoted}. Grant it more budget, or stop it and "
+    "choose a cheaper model.",
 )
 
 # What the model's own server answered, by HTTP status.
@@ -127,8 +129,8 @@ def outcome_of_agent(exit_record: ExitRecord, result: AgentResult, *, has_spent:
         return DONE
     if result.outcome == "stopped":
         return STOPPED
-    if result.outcome == "budget" and not has_spent:
-        return _in_words(_TOO_POOR, result.text)
+    if result.outcome == "budget":
+        return replace(_in_words(_MONEY_OUT if has_spent else _TOO_POOR, result.text), verdict=Verdict.PAUSED)
     if result.outcome == "error" and result.api_status is not None:
         away = _MODEL_AWAY if result.api_status >= HTTPStatus.INTERNAL_SERVER_ERROR else _AGENT_WORDS["error"]
         return _in_words(_MODEL_WORDS.get(result.api_status, away), result.text)

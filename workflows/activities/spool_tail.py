@@ -7,6 +7,7 @@ from agent_runs.live import wake
 from agent_runs.logs import LogLine, last_seq, write_lines
 from agent_runs.models import AgentRun
 from agent_runs.operations import record_outcome
+from agent_runs.sessions import current_session
 from paid.lib.tenancy import tenant
 
 
@@ -22,7 +23,8 @@ class SpoolTail:
         self.adapter = adapter_for(run.agent)
         self.offset = 0
         self._run_dir = run_dir
-        self._seq = 0
+        self._session = current_session(run_dir)
+        self._seq = self._session.lines
         self._written = last_seq(run)
         self._messages: set[str] = set()
 
@@ -39,7 +41,7 @@ class SpoolTail:
             self._written = new[-1].seq
         if len(self._messages) > turns:
             with tenant(self.run.account_id):
-                record_outcome(run=self.run, iterations=len(self._messages))
+                record_outcome(run=self.run, iterations=self._session.turns + len(self._messages))
         if new:
             wake(self.run.pk)
         self.offset = offset

@@ -65,7 +65,7 @@ def start_run(
         object_id=run.pk,
         data={"issue": issue.number, "trigger": trigger, "retry_of": retry_of.pk if retry_of else None},
     )
-    _command(run, START_SIGNAL)
+    command_run(run, START_SIGNAL)
     return run
 
 
@@ -77,7 +77,7 @@ def stop_run(*, run: AgentRun, actor: User | None) -> None:
     record_audit_event(
         account_id=run.account_id, actor=actor, action="run.stop", object_type="agent_run", object_id=run.pk
     )
-    _command(run, STOP_SIGNAL)
+    command_run(run, STOP_SIGNAL)
 
 
 @transaction.atomic
@@ -97,15 +97,17 @@ def retry_run(*, run: AgentRun, actor: User | None) -> AgentRun:
     )
 
 
-def _command(run: AgentRun, signal: str) -> None:
+def command_run(run: AgentRun, signal: str, **more: int) -> None:
+    """Signal the run's issue, once for the same signal and `more`, which is added to the payload."""
+    once = "".join(f"-{value}" for value in more.values())
     outbox.command(
         account_id=run.account_id,
         workflow_type=ISSUE_WORKFLOW,
         workflow_id=issue_workflow_id(run.project_id, run.issue.number),
         task_queue=CONTROL_QUEUE,
         signal=signal,
-        payload={"account_id": run.account_id, "run_id": run.pk},
-        dedupe_key=f"run-{run.pk}-{signal}",
+        payload={"account_id": run.account_id, "run_id": run.pk, **more},
+        dedupe_key=f"run-{run.pk}-{signal}{once}",
     )
 
 
