@@ -17,6 +17,8 @@ app.conf.beat_schedule = {
     # Four times a day, though a week of days is made ahead: a host that was asleep catches up soon.
     "keep-partitions": {"task": "paid.tasks.keep_partitions", "schedule": crontab(minute="20", hour="*/6")},
     "apply-retention": {"task": "paid.tasks.apply_retention", "schedule": crontab(minute="40", hour="3")},
+    # Any number of looks is valid, so a reading is never older than a minute.
+    "look-at-experiments": {"task": "metrics.tasks.look_at_experiments", "schedule": 60.0},
 }
 
 

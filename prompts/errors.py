@@ -55,3 +55,22 @@ class NoEarlierVersion(PromptError):
 
 class NoModelAvailable(Exception):
     """No language model may be used for this run."""
+
+
+class ExperimentError(Exception):
+    """Something is wrong with an experiment."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ExperimentRefused(ExperimentError):
+    """The experiment cannot be made like this."""
+
+
+class ExperimentRuns(ExperimentError):
+    """Another experiment runs on this prompt already. Pause or complete it first: two would mix their effects."""
+
+
+class WrongExperimentStatus(ExperimentError):
+    """The experiment has gone on in the meantime. Load the page again to see where it is now."""

@@ -1,6 +1,7 @@
 from metrics.models.alerts import AlertWebhook, BudgetAlert
 from metrics.models.budgets import BudgetPeriod, BudgetReservation, CostBudget
 from metrics.models.calls import CallState, GatewayCall
+from metrics.models.experiments import ExperimentReading, Proposal
 from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
 from metrics.models.quality import QualityMetric
 
@@ -11,7 +12,9 @@ __all__ = [
     "BudgetReservation",
     "CallState",
     "CostBudget",
+    "ExperimentReading",
     "GatewayCall",
+    "Proposal",
     "QualityMetric",
     "TokenUsage",
     "UsageDaily",

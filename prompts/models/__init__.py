@@ -1,4 +1,4 @@
-from prompts.models.experiments import AbTest, AbTestStatus, AbVariant, ExperimentMetric
+from prompts.models.experiments import AbTest, AbTestStatus, AbVariant, ExperimentMetric, ExperimentOutcome
 from prompts.models.language_models import (
     LanguageModel,
     ModelPreference,
@@ -14,6 +14,7 @@ __all__ = [
     "AbTestStatus",
     "AbVariant",
     "ExperimentMetric",
+    "ExperimentOutcome",
     "LanguageModel",
     "ModelPreference",
     "ModelPrice",

@@ -14,7 +14,9 @@ from metrics.models import (
     BudgetPeriod,
     BudgetReservation,
     CostBudget,
+    ExperimentReading,
     GatewayCall,
+    Proposal,
     QualityMetric,
     TokenUsage,
     UsageDaily,
@@ -22,6 +24,7 @@ from metrics.models import (
 from tests.factories.accounts import AccountFactory
 from tests.factories.agent_runs import AgentRunFactory, OfRun
 from tests.factories.base import PlatformFactory
+from tests.factories.prompts import AbTestFactory
 
 
 class CostBudgetFactory(PlatformFactory):
@@ -123,3 +126,17 @@ class QualityMetricFactory(OfRun):
     project_id = factory.SelfAttribute("agent_run.project_id")
     prompt_version_id = factory.SelfAttribute("agent_run.prompt_version_id")
     language_model_id = factory.SelfAttribute("agent_run.language_model_id")
+
+
+class ExperimentReadingFactory(PlatformFactory):
+    class Meta:
+        model = ExperimentReading
+
+    ab_test = factory.SubFactory(AbTestFactory)
+    account_id = factory.SelfAttribute("ab_test.account_id")
+    computed_at = factory.LazyFunction(timezone.now)
+    subjects_assigned = 0
+    subjects_settled = 0
+    content = factory.LazyFunction(dict)
+    proposal = Proposal.WAIT
+    reason = "Neither better nor worse is shown yet."

@@ -45,7 +45,7 @@ def test_they_run_forwards_backwards_to_nothing_and_forwards_to_the_same_again(e
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
