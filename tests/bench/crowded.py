@@ -1,0 +1,301 @@
+"""A hundred runs at once: their logs by threads of workers, their usage by a gateway, counted afterwards from outside.
+
+A run is offered 100 rows a second, whatever becomes of them: what its spool has gained since the last batch is the
+next batch, as the application's tail does it, so that a slow database meets larger batches, not fewer rows.
+"""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+
+from agent_runs.logs import LogLine, write_lines
+from agent_runs.models import AgentRun, LogKind
+from metrics.gateway.anthropic import MessagesRequest, Tokens
+from metrics.gateway.ledger import Ledger, Settlement
+from metrics.operations import open_escrow
+from paid.lib.tenancy import platform
+from tests.bench.context import Bench
+from tests.bench.crowd import Member, run_crowd
+from tests.bench.figures import Figure, Timings, below, measure
+from tests.metrics.records import make_run, make_tenant
+from workflows.connections import released_connections
+
+WORKERS = 4
+LOG_ROWS_PER_SECOND, CALLS_PER_SECOND = 99, 1
+# As long as the application's tail waits between two looks at the spool.
+TICK_SECONDS = 0.15
+GATEWAY_CONNECTIONS = 8
+TOKENS = Tokens(input=1200, output=300, cache_read=9000, cache_write=400)
+LINE = "src/module_17.py:{} zebra in the {} of run {}: expected 4, got 5, see the trace above for what called it"
+PLAIN_TABLE = "CREATE TABLE plain_logs (LIKE agent_run_logs INCLUDING DEFAULTS)"
+PLAIN_COPY = """
+COPY plain_logs (account_id, run_created_at, agent_run_id, seq, kind, content, metadata, created_at) FROM STDIN
+"""
+WRITTEN = """
+SELECT (SELECT count(*) FROM agent_run_logs l JOIN crowd c
+            ON (l.agent_run_id, l.run_created_at) = (c.id, c.created_at)),
+       (SELECT count(*) FROM token_usages u JOIN crowd c ON (u.agent_run_id, u.run_created_at) = (c.id, c.created_at)),
+       (SELECT coalesce(sum(u.cost_usd), 0) FROM token_usages u JOIN crowd c
+            ON (u.agent_run_id, u.run_created_at) = (c.id, c.created_at)),
+       (SELECT coalesce(sum(d.cost_usd), 0) FROM usage_daily d WHERE d.account_id IN (SELECT account_id FROM crowd))
+"""
+CROWD = """
+CREATE TEMPORARY TABLE crowd AS SELECT id, account_id, created_at FROM agent_runs WHERE id = ANY(%s)
+"""
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part: a worker's runs, or (`is_gateway`) the tokens of all runs."""
+
+    run_ids: tuple[int, ...]
+    seconds: float
+    is_gateway: bool = False
+    is_plain: bool = False
+
+
+@dataclass
+class Tally:
+    """What one process did, as it saw it itself."""
+
+    rows: int = 0
+    seconds: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    behind_seconds: float = 0.0
+
+    def add(self, other: "Tally") -> None:
+        self.rows += other.rows
+        self.seconds += other.seconds
+        self.errors += other.errors
+        self.behind_seconds = max(self.behind_seconds, other.behind_seconds)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is in the database afterwards, asked as its owner."""
+
+    deadlocks: int
+    log_rows: int
+    calls: int
+    ledger_usd: Decimal
+    daily_usd: Decimal
+
+
+@measure("write")
+def hundred_runs(bench: Bench) -> Iterator[Figure]:
+    runs = _make_runs(bench.sizes.crowd)
+    ids, seconds = tuple(run.pk for run in runs), bench.sizes.seconds
+    shares = [ids[number::WORKERS] for number in range(min(WORKERS, len(ids)))]
+    with bench.connect("owner") as owner:
+        plain = _write_plainly(owner, [Share(share, max(0.5, seconds / 6), is_plain=True) for share in shares])
+        deadlocks = int(_one(owner, DEADLOCKS)[0])
+        bench.say(f"  {len(ids)} runs write for {seconds:g} s")
+        tallies = run_crowd(_take_part, [*(Share(s, seconds) for s in shares), Share(ids, seconds, is_gateway=True)])
+        owner.execute(CROWD, [list(ids)])
+        counted = Counted(int(_one(owner, DEADLOCKS)[0]) - deadlocks, *_one(owner, WRITTEN))
+    logs, usage = Tally(), tallies[-1]
+    for tally in tallies[:-1]:
+        logs.add(tally)
+    yield from _speed(bench, plain, logs, usage)
+    yield from _truth(bench, logs, usage, counted)
+
+
+def _speed(bench: Bench, plain: Tally, logs: Tally, usage: Tally) -> Iterator[Figure]:
+    name, seconds = f"{bench.sizes.crowd} runs at once", bench.sizes.seconds
+    ours, base, settled = (Timings.of_seconds(tally.seconds) for tally in (logs, plain, usage))
+    offered = bench.sizes.crowd * (LOG_ROWS_PER_SECOND + CALLS_PER_SECOND)
+    yield Figure(
+        f"{name}: p99 of a log batch's commit",
+        ours.p99_ms,
+        "ms",
+        below(100),
+        base.p99_ms,
+        "COPY into one plain table",
+        f"{offered:,} rows/s offered for {seconds:g} s",
+        ours.details | {"baseline": base.details},
+    )
+    yield Figure(
+        f"{name}: rows/s written",
+        (logs.rows + usage.rows) / (seconds + logs.behind_seconds),
+        "rows/s",
+        note=f"the slowest run was done {logs.behind_seconds:.1f} s after the last row was offered",
+    )
+    yield Figure(f"{name}: p99 of a call's settlement", settled.p99_ms, "ms", details=settled.details)
+
+
+def _truth(bench: Bench, logs: Tally, usage: Tally, counted: Counted) -> Iterator[Figure]:
+    name, errors = f"{bench.sizes.crowd} runs at once", logs.errors + usage.errors
+    are_equal = counted.ledger_usd == counted.daily_usd
+    lost = abs(logs.rows - counted.log_rows) + abs(usage.rows - counted.calls) + (not are_equal)
+    words = f"{counted.log_rows:,} log rows and {counted.calls:,} ledger rows counted as the owner"
+    yield Figure(
+        f"{name}: deadlocks and errors", counted.deadlocks + len(errors), "", below(1), note="; ".join(errors[:3])
+    )
+    yield Figure(
+        f"{name}: rows lost",
+        lost,
+        "",
+        below(1),
+        note=f"{words}; daily sums {'equal the ledger' if are_equal else 'DIFFER from the ledger'}",
+    )
+
+
+def _write_plainly(owner: "psycopg.Connection[Any]", shares: list[Share]) -> Tally:
+    owner.execute(PLAIN_TABLE)
+    owner.execute("GRANT INSERT ON plain_logs TO paid_platform")
+    try:
+        return _together(shares)
+    finally:
+        owner.execute("DROP TABLE plain_logs")
+
+
+def _make_runs(count: int) -> list[AgentRun]:
+    """Of several tenants, each live, with money and a token."""
+    runs = []
+    for first in range(0, count, 20):
+        tenant = make_tenant()
+        for number in range(first, min(first + 20, count)):
+            run = make_run(tenant, token=f"crowd-{number}")
+            open_escrow(run=run, wanted_usd=Decimal(1000))
+            runs.append(run)
+    return runs
+
+
+def _together(shares: list[Share]) -> Tally:
+    whole = Tally()
+    for tally in run_crowd(_take_part, shares):
+        whole.add(tally)
+    return whole
+
+
+def _take_part(member: Member, share: Share) -> Tally:
+    if share.is_gateway:
+        return asyncio.run(_settle_calls(member, share))
+    with platform():
+        runs = list(AgentRun.objects.filter(pk__in=share.run_ids).order_by("pk"))
+    connections["default"].close()
+    member.wait_for_all()
+    work = _copy_plainly if share.is_plain else _write_log
+    whole = Tally()
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for tally in pool.map(lambda run: work(run, share.seconds), runs):
+            whole.add(tally)
+    return whole
+
+
+def _ticks(seconds: float, tally: Tally) -> Iterator[range]:
+    """Numbers of the lines that a spool gained since the last look, until everything that was offered is taken."""
+    began, taken = time.monotonic(), 0
+    wanted = int(seconds * LOG_ROWS_PER_SECOND)
+    # Agents do not print in step.
+    time.sleep(threading.get_native_id() % 100 / 100 * TICK_SECONDS)
+    while taken < wanted:
+        there = min(wanted, int((time.monotonic() - began) * LOG_ROWS_PER_SECOND))
+        if there > taken:
+            yield range(taken + 1, there + 1)
+            taken = there
+        time.sleep(TICK_SECONDS)
+    tally.behind_seconds = max(0.0, time.monotonic() - began - seconds)
+
+
+def _write_log(run: AgentRun, seconds: float) -> Tally:
+    tally = Tally()
+    for numbers in _ticks(seconds, tally):
+        now = datetime.now(UTC)
+        lines = [
+            LogLine(number, LogKind.EVENT, LINE.format(number, "middle", run.pk), {"event": "text"}, now)
+            for number in numbers
+        ]
+        begin = time.monotonic()
+        try:
+            # As a worker's thread between two looks: its connection goes back to the pool, which is smaller than
+            # the number of runs.
+            with released_connections():
+                write_lines(run, lines)
+        except Exception as error:  # whatever it is, it is counted, and the run goes on
+            tally.errors.append(f"{type(error).__name__}: {error}")
+        else:
+            tally.rows += len(lines)
+        tally.seconds.append(time.monotonic() - begin)
+    return tally
+
+
+def _copy_plainly(run: AgentRun, seconds: float) -> Tally:
+    """The least that could be done: a connection of one's own, COPY, commit; no key, no index, no trigger."""
+    tally, alias = Tally(), settings.DATABASES["default"]
+    with psycopg.connect(
+        host=alias["HOST"],
+        port=alias["PORT"],
+        user=alias["USER"],
+        password=alias["PASSWORD"],
+        dbname=alias["NAME"],
+        options="-c role=paid_platform",
+    ) as connection:
+        for numbers in _ticks(seconds, tally):
+            now, begin = datetime.now(UTC), time.monotonic()
+            with connection.cursor().copy(PLAIN_COPY) as copy:
+                for number in numbers:
+                    text = LINE.format(number, "middle", run.pk)
+                    copy.write_row(
+                        (run.account_id, run.created_at, run.pk, number, "event", text, '{"event": "text"}', now)
+                    )
+            connection.commit()
+            tally.rows += len(numbers)
+            tally.seconds.append(time.monotonic() - begin)
+    return tally
+
+
+async def _settle_calls(member: Member, share: Share) -> Tally:
+    """One gateway: each run asks its model once a second; held before, settled after, as the gateway does it."""
+    ledger, tally = Ledger("bench", pool_size=GATEWAY_CONNECTIONS), Tally()
+    await ledger.open()
+    try:
+        await asyncio.to_thread(member.wait_for_all)
+        await asyncio.gather(*(_call_for(number, ledger, share, tally) for number in range(len(share.run_ids))))
+    finally:
+        await ledger.close()
+    return tally
+
+
+async def _call_for(number: int, ledger: Ledger, share: Share, tally: Tally) -> None:
+    token_hash = hashlib.sha256(f"crowd-{number}".encode()).digest()
+    request = MessagesRequest(b"x" * 4000, "scripted-demo", 500)
+    await asyncio.sleep(number % 100 / 100 / CALLS_PER_SECOND)
+    for _ in range(int(share.seconds * CALLS_PER_SECOND) or 1):
+        begin = time.monotonic()
+        try:
+            admission = await ledger.admit(token_hash, request.model)
+            if admission is None:
+                raise LookupError(f"the token of run {share.run_ids[number]} is not known")  # noqa: TRY301 - counted below
+            request_id = uuid4()
+            hold = await ledger.open_call(request_id, admission, request)
+            if hold.refusal:
+                raise LookupError(f"refused: {hold.refusal}")  # noqa: TRY301 - counted below
+            settling = time.monotonic()
+            await ledger.settle(Settlement(request_id, TOKENS, "msg", is_estimated=False))
+        except Exception as error:  # whatever it is, it is counted, and the run goes on
+            tally.errors.append(f"{type(error).__name__}: {error}")
+        else:
+            tally.rows += 1
+            tally.seconds.append(time.monotonic() - settling)
+        await asyncio.sleep(max(0.0, begin + 1 / CALLS_PER_SECOND - time.monotonic()))
+
+
+def _one(connection: "psycopg.Connection[Any]", query: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
+    if row is None:
+        raise LookupError(query)
+    return row
