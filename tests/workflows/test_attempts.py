@@ -1,17 +1,23 @@
 """Attempts of one activity on one host, as Temporal's own activity environment plays them."""
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from workflows.activities import attempts
+from agent_runs.contracts import ExitRecord
+from agent_runs.supervisor import files
+from tests.metrics.records import make_run, make_tenant
+from workflows.activities import agent, attempts
 from workflows.activities.attempts import alone_in
 
 SECONDS = 10
+NOON = "2026-01-01T12:00:00+00:00"
 
 
 @contextlib.contextmanager
@@ -73,3 +79,22 @@ def test_an_attempt_that_was_superseded_while_it_waited_does_not_begin(tmp_path:
         with pytest.raises(ApplicationError, match="Another attempt has taken over"):
             environment.run(superseded)
     assert begun == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_that_waits_for_its_agent_holds_no_connection(tmp_path: Path):
+    run = make_run(make_tenant())
+    lock = files.open_lock(str(tmp_path))
+    assert files.take_lock(lock)
+    environment, held = ActivityEnvironment(), []
+
+    def beat(*_: object) -> None:
+        held.append(connections["default"].connection is not None)
+        if len(held) == 2:
+            files.write_exit(str(tmp_path), ExitRecord("finished", 0, True, NOON, NOON))
+
+    environment.on_heartbeat = beat
+    environment.run(agent._Follower(run, str(tmp_path)).follow)
+    os.close(lock)
+    # The first look at the spool asks the database what is written; the second, after a wait, has nothing to ask.
+    assert held[:2] == [True, False]

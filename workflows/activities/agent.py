@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import connections
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -144,6 +145,8 @@ class _Follower:
             if not supervisor.is_alive(self.run_dir) and supervisor.read_exit(self.run_dir) is None:
                 supervisor.launch(_job(self.run, self.run_dir, ""))  # records that the agent was lost
             self._leave_if_superseded()
+            # An agent works for minutes, and a worker may serve more of them than its pool has connections.
+            connections.close_all()
             activity.wait_for_worker_shutdown_sync(READ_SECONDS)
 
     def _pass_on_stop(self) -> None:
