@@ -57,7 +57,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, default=ROOT / ".paid" / "bench.json", help="where the results go")
     parser.add_argument("--directory", type=Path, help="where the database lies meanwhile (the system's own)")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a target was missed")
-    parser.add_argument("--document", action="store_true", help="write the table into docs/measurements.md")
+    parser.add_argument("--document", action="store_true", help="write a whole table into docs/measurements.md")
     return parser
 
 
@@ -148,7 +148,7 @@ def main() -> int:
         return 130
     save(options.json, report)
     say(f"{table(report)}\nwritten to {options.json}")
-    if options.document:
+    if options.document and not only and not options.smallest:
         document(ROOT / "docs" / "measurements.md", report)
     failed = any(result.error for result in report.results)
     missed = any(result.is_missed for result in report.results)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from tests.bench.figures import PHASES, REGISTERED, Measure
 
-ROOMS = ("logs", "search", "dashboard", "prompts", "gateway", "ledger", "crowded", "partitions")
+ROOMS = ("logs", "search", "dashboard", "prompts", "pages", "gateway", "ledger", "crowded", "partitions")
 
 
 def unknown(names: tuple[str, ...]) -> list[str]:

@@ -75,9 +75,10 @@ JOIN bench.sentences three ON three.id = bench.dice(p.id * 5 + v, 8, %(sentences
 WHERE p.id > 1000000;
 UPDATE prompts SET current_version_id = 1000000 + (id - 1000001) * 5 + 5 WHERE id > 1000000;
 INSERT INTO ab_tests (id, account_id, prompt_account_id, prompt_id, name, status, traffic_share, salt, started_at)
-VALUES (1, 1001, 1001, 1000001, 'Shorter words', 'running', 0.5, 'salt', %(now)s - interval '90 days');
+VALUES (1, 1001, 1001, 1000001, 'Shorter words', 'draft', 0.5, 'salt', NULL);
 INSERT INTO ab_variants (id, account_id, ab_test_id, version_account_id, prompt_version_id, name, weight, is_control)
 VALUES (1, 1001, 1, 1001, 1000005, 'control', 1, true), (2, 1001, 1, 1001, 1000004, 'challenger', 1, false);
+UPDATE ab_tests SET status = 'running', started_at = %(now)s - interval '90 days' WHERE id = 1;
 
 -- name: plan_runs
 -- Whose run is which, when, and how it ended: read by the sets that follow. 90 days, evenly, ids in order of time.
