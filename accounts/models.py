@@ -14,7 +14,7 @@ from accounts.settings_shape import AccountSettings
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import one_of
 from paid.lib.encryption import EncryptedField
-from paid.lib.found_ids import FoundIds
+from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 
 _SCOPES = ArrayField(models.TextField())
@@ -142,7 +142,7 @@ class Membership(Created):
 class GithubTokenQuerySet(models.QuerySet["GithubToken"]):
     def with_scope(self, *scopes: str) -> Self:
         """The running tenant's tokens that have all of these scopes; none outside of `tenant(...)`."""
-        return self.filter(pk__in=FoundIds(Value(list(scopes), _SCOPES), function="github_tokens_with_scopes"))
+        return self.filter(IsFound("github_tokens_with_scopes", Value(list(scopes), _SCOPES)))
 
 
 class GithubToken(Changed):

@@ -9,7 +9,7 @@ from django.db.models import F, IntegerField, JSONField, Q, Value
 from accounts.models import Account
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
-from paid.lib.found_ids import FoundIds
+from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 from projects.labels import IssueLabels
 from projects.models.projects import Project
@@ -54,7 +54,7 @@ class IssueQuerySet(models.QuerySet["Issue"]):
         account, before anything else narrows them.
         """
         wanted, limit = Value(list(names), JSONField()), Value(newest, IntegerField())
-        return self.filter(pk__in=FoundIds(wanted, limit, function="issues_labelled"))
+        return self.filter(IsFound("issues_labelled", wanted, limit))
 
 
 class Issue(Changed):

@@ -10,7 +10,7 @@ from accounts.models import Account, GithubToken, Role, User
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
 from paid.lib.encryption import EncryptedField
-from paid.lib.found_ids import FoundIds
+from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 from projects.labels import ProjectLabels
 from projects.settings_shape import ProjectSettings
@@ -26,11 +26,11 @@ class ProjectQuerySet(models.QuerySet["Project"]):
 
     def labelled(self, **labels: str) -> Self:
         """Projects with all of these labels, e.g. `labelled(plan="paid-plan")`."""
-        return self.filter(pk__in=FoundIds(Value(labels, JSONField()), function="projects_labelled"))
+        return self.filter(IsFound("projects_labelled", Value(labels, JSONField())))
 
     def with_setting(self, **settings: object) -> Self:
         """Projects with all of these settings; a dictionary is looked for within the one that is set."""
-        return self.filter(pk__in=FoundIds(Value(settings, JSONField()), function="projects_with_settings"))
+        return self.filter(IsFound("projects_with_settings", Value(settings, JSONField())))
 
 
 class Project(Changed):

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from accounts.models import Account, User
 from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey, one_of
-from paid.lib.found_ids import FoundIds
+from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 from projects.models import Project
 
@@ -81,7 +81,7 @@ class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
 
         It finds nothing outside of `tenant(...)`.
         """
-        return self.filter(pk__in=FoundIds(Value(list(names), JSONField()), function="prompt_versions_using"))
+        return self.filter(IsFound("prompt_versions_using", Value(list(names), JSONField())))
 
 
 class PromptVersion(Created):
