@@ -7,6 +7,7 @@ SET client_min_messages = warning;
 
 \getenv owner_password PAID_OWNER_PASSWORD
 \getenv app_password PAID_APP_PASSWORD
+\getenv backup_password PAID_BACKUP_PASSWORD
 \getenv temporal_password TEMPORAL_DATABASE_PASSWORD
 \if :{?owner_password}
 \else
@@ -35,6 +36,15 @@ GRANT pg_read_all_stats TO paid_owner;
 -- A connection of the application is a tenant without an account, who sees nothing, until a context says otherwise.
 ALTER ROLE paid_app SET role = 'paid_tenant';
 
+-- The login of `manage.py backup` exists only where its password is set: it copies the whole server, reads every
+-- row of every tenant, and may change none.
+\if :{?backup_password}
+  SELECT 'CREATE ROLE paid_backup LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'paid_backup') \gexec
+  ALTER ROLE paid_backup REPLICATION BYPASSRLS PASSWORD :'backup_password';
+  ALTER ROLE paid_backup SET default_transaction_read_only = on;
+  GRANT pg_read_all_data, pg_monitor TO paid_backup;
+\endif
+
 -- Temporal's own login exists only where a Temporal server keeps its state here (docker compose).
 \if :{?temporal_password}
   SELECT 'CREATE ROLE temporal LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'temporal') \gexec
@@ -55,6 +65,9 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name) \gexec
 SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', datname)
 FROM pg_database WHERE datname IN ('paid_development', 'paid_test', 'paid_production', 'temporal', 'temporal_visibility') \gexec
 GRANT CONNECT ON DATABASE paid_development, paid_test, paid_production TO paid_app;
+\if :{?backup_password}
+  GRANT CONNECT ON DATABASE paid_development, paid_test, paid_production TO paid_backup;
+\endif
 
 -- pg_trgm and btree_gin are trusted extensions, so a migration may create them too (it does so in test databases);
 -- pg_stat_statements takes a superuser, and shared_preload_libraries=pg_stat_statements.

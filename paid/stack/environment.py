@@ -15,6 +15,8 @@ from pathlib import Path
 from paid.stack import embedded
 
 HEADER = "# Written by `manage.py up` for the servers that it starts. Secret: keep it at mode 0600.\n"
+DATABASE_PASSWORDS = ("PAID_OWNER_PASSWORD", "PAID_APP_PASSWORD", "PAID_BACKUP_PASSWORD")
+SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", *DATABASE_PASSWORDS, "REDIS_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class StackEnvironment:
     def complete(self) -> bool:
         """Fill in what is missing and move ports that somebody else took; True when anything changed."""
         before = dict(self.values)
-        for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "PAID_OWNER_PASSWORD", "PAID_APP_PASSWORD", "REDIS_PASSWORD"):
+        for name in SECRETS:
             self.values.setdefault(name, secrets.token_urlsafe(32))
         self.values.setdefault("PAID_FIRST_PASSWORD", secrets.token_urlsafe(12))
         key = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -74,6 +76,7 @@ class StackEnvironment:
         for name, role, password in (
             ("DATABASE_URL", "paid_app", values["PAID_APP_PASSWORD"]),
             ("DATABASE_OWNER_URL", "paid_owner", values["PAID_OWNER_PASSWORD"]),
+            ("DATABASE_BACKUP_URL", "paid_backup", values["PAID_BACKUP_PASSWORD"]),
         ):
             values[name] = f"postgresql://{role}:{password}@127.0.0.1:{values['POSTGRES_PORT']}/paid_development"
         values["REDIS_URL"] = f"redis://:{values['REDIS_PASSWORD']}@127.0.0.1:{values['REDIS_PORT']}/0"

@@ -61,6 +61,7 @@ class Stack:
                 logs / "postgresql.log",
                 port=int(values["POSTGRES_PORT"]),
                 superuser_password=values["POSTGRES_PASSWORD"],
+                settings=embedded.archiving(Path(settings.WAL_ARCHIVE)) if settings.WAL_ARCHIVE else {},
             )
             self._add(server)
             server.wait_until_ready()

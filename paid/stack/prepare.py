@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.operations import open_first_account
 from paid.lib.tenancy import platform
 from paid.stack import embedded
-from paid.stack.environment import StackEnvironment
+from paid.stack.environment import DATABASE_PASSWORDS, StackEnvironment
 
 SEEDS = ("seed_prompts", "sync_models")
 # Prompts are files of that app; models and prices come from a package, whose version the lock holds.
@@ -28,7 +28,7 @@ FIRST_EMAIL = "admin@paid.local"
 def initialise_server(environment: StackEnvironment, init_sql: Path) -> bool:
     """Run init-db.sql when it changed since it last ran here; True when it ran."""
     values = environment.values
-    secrets = {name: values[name] for name in ("PAID_OWNER_PASSWORD", "PAID_APP_PASSWORD")}
+    secrets = {name: values[name] for name in DATABASE_PASSWORDS}
     digest = hashlib.sha256(init_sql.read_bytes() + repr(sorted(secrets.items())).encode()).hexdigest()
     stamp = environment.path.with_name("init-db.sha256")
     if stamp.is_file() and stamp.read_text() == digest:

@@ -125,7 +125,7 @@ def test_no_password_shows_in_the_process_list(up: Up):
     values = dict(line.split("=", 1) for line in (up.state / "stack.env").read_text().splitlines()[1:])
     secrets = [value for name, value in values.items() if "PASSWORD" in name or name == "SECRET_KEY"]
     shown = "\n".join(family_of(up.process.pid).values())
-    assert len(secrets) == 6
+    assert len(secrets) == 7
     assert [secret for secret in secrets if secret in shown] == []
 
 
