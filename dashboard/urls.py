@@ -17,6 +17,7 @@ from dashboard.views import (
     runs,
     settings,
     sign_in,
+    votes,
     webhooks,
 )
 
@@ -26,6 +27,7 @@ run_patterns: Patterns = [
     path("", runs.run, name="run"),
     path("stop", run_actions.run_stop, name="run_stop"),
     path("retry", run_actions.run_retry, name="run_retry"),
+    path("vote", votes.run_vote, name="run_vote"),
     path("log", run_log.run_log, name="run_log"),
     path("log.txt", run_log.run_log_file, name="run_log_file"),
     path("log/stream", run_log.run_log_stream, name="run_log_stream"),

@@ -24,3 +24,10 @@ class OwnLimitReached(Exception):
         super().__init__(
             f"This run has used up its own limit of {limit_usd:.2f} USD. Grant it more budget to let it go on."
         )
+
+
+class NothingToVoteOn(Exception):
+    """The run has not ended yet: there is nothing to judge."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

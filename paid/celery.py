@@ -17,6 +17,11 @@ app.conf.beat_schedule = {
     # Four times a day, though a week of days is made ahead: a host that was asleep catches up soon.
     "keep-partitions": {"task": "paid.tasks.keep_partitions", "schedule": crontab(minute="20", hour="*/6")},
     "apply-retention": {"task": "paid.tasks.apply_retention", "schedule": crontab(minute="40", hour="3")},
+    "take-quality-signals": {"task": "metrics.tasks.take_quality_signals", "schedule": 60.0},
+    "take-all-quality-signals": {
+        "task": "metrics.tasks.take_all_quality_signals",
+        "schedule": crontab(minute="10", hour="4"),
+    },
     # Any number of looks is valid, so a reading is never older than a minute.
     "look-at-experiments": {"task": "metrics.tasks.look_at_experiments", "schedule": 60.0},
 }

@@ -5,10 +5,18 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import pytest_django
 
 from tests.servers import TestServers
+
+# The same examples each time, however slow the machine: a red build must say something about the change. To look
+# for new examples: HYPOTHESIS_PROFILE=search make test
+every_machine = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("build", deadline=None, derandomize=True, suppress_health_check=every_machine)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2_000, suppress_health_check=every_machine)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "build"))
 
 # Before anything imports Django's settings: conftest files further down import models.
 servers = TestServers()

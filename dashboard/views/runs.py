@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.shortcuts import render
 
+from accounts.models import User
 from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep, StepName
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
@@ -13,7 +14,9 @@ from dashboard.forms.runs import RunFilterForm
 from dashboard.side_by_side import Row, compare
 from dashboard.views.access import AccountRequest, account_page, get_run, may_work
 from dashboard.views.run_log import first_rows
-from metrics.models import BudgetReservation, QualityMetric, TokenUsage
+from metrics.models import BudgetReservation, QualityMetric, RunVote, TokenUsage
+from metrics.quality.operations import signals_of, weights_for
+from metrics.quality.score import Part, parts
 from prompts.models import PromptVersion
 
 PAGE_SIZE = 50
@@ -46,6 +49,8 @@ class RunFacts:
     reservation: BudgetReservation | None
     retries: list[AgentRun]
     quality: QualityMetric | None
+    quality_parts: list[Part]
+    own_vote: int
     template_rows: list[Row]
 
     @property
@@ -54,8 +59,9 @@ class RunFacts:
         return any(row.kind != "same" for row in self.template_rows)
 
 
-def read_facts(run: AgentRun) -> RunFacts:
+def read_facts(run: AgentRun, reader: User) -> RunFacts:
     diff = RunDiff.objects.filter(agent_run=run).first()
+    quality = QualityMetric.objects.filter(agent_run=run).select_related("agent_run").first()
     usages = TokenUsage.objects.filter(run_created_at=run.created_at, agent_run_id=run.pk)
     return RunFacts(
         steps=list(RunStep.objects.filter(agent_run=run).order_by("started_at", "id")),
@@ -65,7 +71,9 @@ def read_facts(run: AgentRun) -> RunFacts:
         usages=list(usages.order_by("created_at")[:200]),
         reservation=BudgetReservation.objects.filter(agent_run=run).first(),
         retries=list(AgentRun.objects.filter(retry_of=run).order_by("id")),
-        quality=QualityMetric.objects.filter(agent_run=run).first(),
+        quality=quality,
+        quality_parts=parts(signals_of(quality), weights_for(run.project)) if quality else [],
+        own_vote=RunVote.objects.filter(agent_run=run, user=reader).values_list("value", flat=True).first() or 0,
         template_rows=_beside_parent(run.prompt_version),
     )
 
@@ -85,7 +93,7 @@ def _why_no_log(run: AgentRun, steps: list[RunStep]) -> str:
 @account_page()
 def run(request: AccountRequest, run_id: int) -> HttpResponse:
     agent_run = get_run(request, run_id)
-    facts, log = read_facts(agent_run), first_rows(agent_run)
+    facts, log = read_facts(agent_run, request.user), first_rows(agent_run)
     slug = request.account.slug
     context = {
         "run": agent_run,

@@ -3,7 +3,7 @@ from metrics.models.budgets import BudgetPeriod, BudgetReservation, CostBudget
 from metrics.models.calls import CallState, GatewayCall
 from metrics.models.experiments import ExperimentReading, Proposal
 from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
-from metrics.models.quality import QualityMetric
+from metrics.models.quality import QualityMetric, RunVote
 
 __all__ = [
     "AlertWebhook",
@@ -16,6 +16,7 @@ __all__ = [
     "GatewayCall",
     "Proposal",
     "QualityMetric",
+    "RunVote",
     "TokenUsage",
     "UsageDaily",
     "UsageKind",

@@ -5,9 +5,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import Account
+from accounts.models import Account, User
 from agent_runs.models import AgentRun
-from paid.lib.columns import Changed
+from paid.lib.columns import Changed, Created
 from paid.lib.constraints import TenantForeignKey
 
 
@@ -27,6 +27,7 @@ class QualityMetric(Changed):
     has_passing_tests = models.BooleanField(null=True, blank=True)
     has_clean_lint = models.BooleanField(null=True, blank=True)
     is_merged = models.BooleanField(null=True, blank=True)
+    is_approved = models.BooleanField(null=True, blank=True)  # by review
     lines_added = models.PositiveIntegerField(default=0, db_default=0)
     lines_removed = models.PositiveIntegerField(default=0, db_default=0)
     complexity = models.FloatField(null=True, blank=True)
@@ -56,3 +57,23 @@ class QualityMetric(Changed):
 
     def __str__(self) -> str:
         return f"quality of run {self.agent_run_id}"
+
+
+class RunVote(Created):
+    """A person's opinion of a run: 1 up, -1 down."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    agent_run = models.ForeignKey(AgentRun, on_delete=models.CASCADE, db_constraint=False, related_name="votes")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    value = models.SmallIntegerField()
+
+    class Meta:
+        db_table = "run_votes"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["agent_run", "user"], name="run_votes_one_each"),
+            models.CheckConstraint(condition=Q(value__in=(-1, 1)), name="run_votes_value_known"),
+            TenantForeignKey(column="agent_run_id", to="agent_runs", name="run_votes_run_fk", on_delete="CASCADE"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value:+d} for run {self.agent_run_id}"

@@ -70,10 +70,9 @@ class SqlFile(RunSQL):
     def __init__(self, app: str, file: str) -> None:
         self.app, self.file = app, file
         parts = sections(app, file)
-        super().__init__(
-            [part.sql for part in parts if not part.is_reverse],
-            [part.sql for part in parts if part.is_reverse],
-        )
+        self.forwards = tuple(part.sql for part in parts if not part.is_reverse)
+        self.backwards = tuple(part.sql for part in parts if part.is_reverse)
+        super().__init__(self.forwards, self.backwards)
 
     def _run_sql(self, schema_editor: BaseDatabaseSchemaEditor, sqls: Any) -> None:
         # Whole sections, unlike RunSQL: no splitting at semicolons, which function bodies are full of.
@@ -98,8 +97,8 @@ class ReplaceSqlFile(SqlFile):
         super().__init__(app, file)
         self.former = former
         before = SqlFile(app, former)
-        self.sql = [*before.reverse_sql, *self.sql]
-        self.reverse_sql = [*self.reverse_sql, *before.sql]
+        self.sql = (*before.backwards, *self.forwards)
+        self.reverse_sql = (*self.backwards, *before.forwards)
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         return type(self).__qualname__, [self.app, self.file, self.former], {}

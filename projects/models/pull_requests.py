@@ -94,6 +94,10 @@ class PullRequest(Changed):
             TenantForeignKey(column="project_id", to="projects", name="pull_requests_project_fk", on_delete="CASCADE"),
             TenantForeignKey(column="issue_id", to="issues", name="pull_requests_issue_fk", on_delete="SET NULL"),
         ]
+        indexes: ClassVar = [
+            # The look for late signals of quality starts from what changed lately.
+            models.Index(fields=["updated_at"], name="pull_requests_changed"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.title}"

@@ -40,7 +40,9 @@ events = st.fixed_dictionaries(
     },
 )  # fmt: skip
 lines = events.map(json.dumps) | values.map(json.dumps) | texts
-in_a_database = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_database = settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(1, 50))

@@ -3,7 +3,8 @@
 from django.test import Client
 
 from agent_runs.models import AgentRun
-from metrics.quality import begin_quality
+from metrics.models import QualityMetric
+from metrics.quality.operations import begin_quality
 from paid.lib.tenancy import platform
 from prompts.models import PromptVersion
 from tests.dashboard.world import World
@@ -37,7 +38,7 @@ def test_what_is_confirmed_of_its_quality_is_shown_and_nothing_else(world: World
     page = bob.get(f"/a/northwind/runs/{world.run.pk}/").content.decode()
 
     quality = page[page.index("<h2>Quality</h2>") :].split("</section>")[0]
-    assert [term.split("</dt>")[0] for term in quality.split("<dt>")[1:]] == ["Turns", "Lines"]
+    assert [term.split("</dt>")[0].split(" <")[0] for term in quality.split("<dt>")[1:]] == ["Turns", "Lines"]
 
 
 def test_an_issue_whose_last_run_failed_offers_to_retry_that_run(world: World, bob: Client, vera: Client):
@@ -49,3 +50,31 @@ def test_an_issue_whose_last_run_failed_offers_to_retry_that_run(world: World, b
     assert "Start an agent" not in bob.get(failed).content.decode()
     assert "Start an agent" in bob.get(other).content.decode()
     assert retry not in vera.get(failed).content.decode()
+
+
+def test_a_member_votes_changes_the_vote_and_takes_it_back(world: World, bob: Client, vera: Client):
+    address = f"/a/northwind/runs/{world.run.pk}/vote"
+    page = f"/a/northwind/runs/{world.run.pk}/"
+    too_early = bob.post(address, {"vote": "up"}, follow=True).content.decode()
+    assert "has not ended yet" in too_early
+    with platform():
+        begin_quality(run=world.failed_run)
+    address, page = (one.replace(str(world.run.pk), str(world.failed_run.pk)) for one in (address, page))
+    bob.post(address, {"vote": "up"})
+    assert "1 up" not in bob.get(page).content.decode()
+    assert counted(world) == (1, 0)
+    bob.post(address, {"vote": "down"})
+    assert counted(world) == (0, 1)
+    assert 'value="none"' in bob.get(page).content.decode()
+    bob.post(address, {"vote": "none"})
+    assert counted(world) == (0, 0)
+    bob.post(address, {"vote": "sideways"})
+    assert counted(world) == (0, 0)
+    assert vera.post(address, {"vote": "up"}).status_code in (403, 404)
+    assert counted(world) == (0, 0)
+
+
+def counted(world: World) -> tuple[int, int]:
+    with platform():
+        row = QualityMetric.objects.get(agent_run=world.failed_run)
+        return row.votes_up, row.votes_down

@@ -18,10 +18,11 @@ from metrics.models import (
     GatewayCall,
     Proposal,
     QualityMetric,
+    RunVote,
     TokenUsage,
     UsageDaily,
 )
-from tests.factories.accounts import AccountFactory
+from tests.factories.accounts import AccountFactory, UserFactory
 from tests.factories.agent_runs import AgentRunFactory, OfRun
 from tests.factories.base import PlatformFactory
 from tests.factories.prompts import AbTestFactory
@@ -140,3 +141,11 @@ class ExperimentReadingFactory(PlatformFactory):
     content = factory.LazyFunction(dict)
     proposal = Proposal.WAIT
     reason = "Neither better nor worse is shown yet."
+
+
+class RunVoteFactory(OfRun):
+    class Meta:
+        model = RunVote
+
+    user = factory.SubFactory(UserFactory)
+    value = 1

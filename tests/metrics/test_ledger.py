@@ -81,7 +81,9 @@ def test_a_cost_is_the_exact_product_of_tokens_and_price(owner: Tenant) -> None:
 
 
 # The tenant and its prices are only read: one for all examples is right.
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tokens=st.tuples(*[st.integers(0, MAX_TOKENS)] * 4))
 def test_no_count_of_tokens_is_rounded(owner: Tenant, tokens: tuple[int, int, int, int]) -> None:
     prices = (Decimal("3"), Decimal("15"), Decimal("0.3"), Decimal("3.75"))

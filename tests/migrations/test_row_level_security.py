@@ -53,6 +53,7 @@ TENANT_MAY = {
     "provider_keys": "ISU",
     "pull_requests": "ISU",
     "quality_metrics": "ISU",
+    "run_votes": "DISU",
     "style_guides": "DISU",
     "token_usages": "S",
     "usage_daily": "S",

@@ -9,7 +9,7 @@ from agent_runs.models import AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.notes import note
 from agent_runs.operations import begin_step, end_open_steps, end_step, finish_run
 from metrics.operations import close_escrow
-from metrics.quality import begin_quality
+from metrics.quality.operations import begin_quality
 from paid.lib.tenancy import platform, tenant
 from workflows.activities.attempts import alone_in
 from workflows.activities.outcomes import retryable
