@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from paid.lib import partitions
+from paid.stack.conversion import Conversion, add_conversion_arguments
 
 ALARM = 3
 
@@ -39,7 +40,8 @@ class Command(BaseCommand):
         "partitions are to have (without blocking anybody); harmless to repeat.\n\n"
         "Exit codes: 0 all is well; 1 a partition could not be made; 3 a default partition holds rows that nobody\n"
         "expected.\n"
-        "Example: manage.py partitions --json"
+        "Example: manage.py partitions --json\n\n"
+        "`partitions convert TABLE` makes a table that grew unpartitioned a partitioned one, while it is written."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
@@ -48,8 +50,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+        actions = parser.add_subparsers(dest="action", metavar="convert")
+        add_conversion_arguments(actions.add_parser("convert", help="partition a table while it is written"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["action"] == "convert":
+            Conversion(self.stdout, options).run()
+            return
         report = Report()
         say = (lambda _: None) if options["json"] else self.stdout.write
         with partitions.alone() as is_alone:
