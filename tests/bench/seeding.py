@@ -32,6 +32,8 @@ BULK_TABLES = (
     "agent_runs",
     "quality_metrics",
     "prompt_versions",
+    "prompt_documents",
+    "prompt_words",
     "github_tokens",
     "projects",
 )
