@@ -42,7 +42,7 @@ def lines(rows: Iterable[AgentRunLog]) -> list[LogLine]:
 
 
 def _line(row: AgentRunLog) -> LogLine:
-    kind = _kind(row)
+    kind = kind_of(row)
     return LogLine(
         seq=row.seq,
         number=None if is_note(row.seq) else row.seq // PARTS_PER_LINE or row.seq,
@@ -54,7 +54,7 @@ def _line(row: AgentRunLog) -> LogLine:
     )
 
 
-def _kind(row: AgentRunLog) -> str:
+def kind_of(row: AgentRunLog) -> str:
     """The agent's own kind of event where an adapter understood it, else the stream it came from."""
     event = row.metadata.get("event", "") if isinstance(row.metadata, dict) else ""
     if event in ICONS:

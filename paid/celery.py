@@ -16,6 +16,8 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     # Four times a day, though a week of days is made ahead: a host that was asleep catches up soon.
     "keep-partitions": {"task": "paid.tasks.keep_partitions", "schedule": crontab(minute="20", hour="*/6")},
+    # A line of a log is found by index some seconds after it was written. Beats that nobody heard are not made up for.
+    "index-logs": {"task": "agent_runs.tasks.index_logs", "schedule": 5.0, "options": {"expires": 5.0}},
     "apply-retention": {"task": "paid.tasks.apply_retention", "schedule": crontab(minute="40", hour="3")},
     "take-quality-signals": {"task": "metrics.tasks.take_quality_signals", "schedule": 60.0},
     "take-all-quality-signals": {

@@ -1,4 +1,4 @@
-from agent_runs.models.logs import AgentRunLog, LogKind
+from agent_runs.models.logs import AgentRunLog, LogBacklog, LogChunk, LogKind
 from agent_runs.models.runs import (
     LIVE_STATUSES,
     TERMINAL_STATUSES,
@@ -13,6 +13,8 @@ __all__ = [
     "TERMINAL_STATUSES",
     "AgentRun",
     "AgentRunLog",
+    "LogBacklog",
+    "LogChunk",
     "LogKind",
     "ModelSelection",
     "RunDiff",

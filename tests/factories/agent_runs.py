@@ -9,6 +9,8 @@ from django.utils import timezone
 from agent_runs.models import (
     AgentRun,
     AgentRunLog,
+    LogBacklog,
+    LogChunk,
     LogKind,
     ModelSelection,
     RunDiff,
@@ -99,6 +101,35 @@ class AgentRunLogFactory(PlatformFactory):
     seq = factory.Sequence(lambda n: n + 1)
     kind = LogKind.STDOUT
     content = "Reading the issue."
+
+
+class OfLog(PlatformFactory):
+    """Rows that the log's trigger and its indexer write themselves. Give it `run`; without one it makes a new run."""
+
+    class Meta:
+        abstract = True
+
+    class Params:
+        run = factory.SubFactory(AgentRunFactory)
+
+    account_id = factory.SelfAttribute("run.account_id")
+    project_id = factory.SelfAttribute("run.project_id")
+    agent_run_id = factory.SelfAttribute("run.pk")
+    run_created_at = factory.SelfAttribute("run.created_at")
+    first_seq = 1
+    last_seq = 1
+
+
+class LogBacklogFactory(OfLog):
+    class Meta:
+        model = LogBacklog
+
+
+class LogChunkFactory(OfLog):
+    class Meta:
+        model = LogChunk
+
+    words = "reading"
 
 
 def finished_run(*, status: RunStatus = RunStatus.COMPLETED, **run: Any) -> AgentRun:

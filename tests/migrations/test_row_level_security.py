@@ -28,6 +28,8 @@ TENANT_MAY = {
     "ab_variants": "DISU",
     "accounts": "S",  # and UPDATE of some columns
     "agent_run_diffs": "ISU",
+    "agent_run_log_backlog": "S",
+    "agent_run_log_chunks": "S",
     "agent_run_logs": "S",
     "agent_run_steps": "ISU",
     "agent_runs": "ISU",
@@ -63,6 +65,8 @@ TENANT_MAY = {
 }
 PLATFORM_MAY = TENANT_MAY | {
     "accounts": "ISU",
+    "agent_run_log_backlog": "IS",
+    "agent_run_log_chunks": "IS",
     "agent_run_logs": "IS",
     "auth_group": "S",
     "auth_group_permissions": "S",
@@ -75,6 +79,7 @@ PLATFORM_MAY = TENANT_MAY | {
     "detached_partitions": "S",
     "django_session": "DISU",
     "gateway_calls": "DISU",
+    "log_index_lag": "S",
     "outbox": "DISU",
     "partition_index_states": "S",
     "partition_indexes": "S",
