@@ -44,7 +44,8 @@ class AgentRunLog(Created):
 class LogChunk(models.Model):
     """The words of up to 64 rows of one run's log, in their partition of the same day. Made by the indexer only."""
 
-    pk = models.CompositePrimaryKey("run_created_at", "agent_run_id", "first_seq")
+    # The day last: the planner would else read a day by this key, and every word of it, rather than by the words.
+    pk = models.CompositePrimaryKey("agent_run_id", "first_seq", "run_created_at")
     account = models.ForeignKey(
         Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
     )

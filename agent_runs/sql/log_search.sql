@@ -93,7 +93,7 @@ BEGIN
     SELECT account_id, project_id, run_created_at, agent_run_id, min(seq), max(seq),
            strip(log_words(string_agg(content, ' ')))
     FROM numbered GROUP BY account_id, project_id, run_created_at, agent_run_id, by_rows, by_size
-    ON CONFLICT (run_created_at, agent_run_id, first_seq) DO UPDATE
+    ON CONFLICT (agent_run_id, first_seq, run_created_at) DO UPDATE
       SET words = chunk.words || excluded.words, last_seq = greatest(chunk.last_seq, excluded.last_seq)
   )
   SELECT coalesce(sum(notes), 0) FROM spans INTO taken;

@@ -1,6 +1,7 @@
 """Full text of the log, asked as a tenant asks."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -22,7 +23,8 @@ SELECT 1 + n %% 50, 1, %s, 1000000 + n, 1, 64, to_tsvector('simple', 'filler' ||
 """
 # How often this transaction used the index over (account, words) of any partition, also inside of functions.
 INDEX_SCANS = """
-SELECT sum(pg_stat_get_xact_numscans(oid))::int FROM pg_class WHERE relname ~ '^agent_run_log_chunks_.*account_id_words_idx$'
+SELECT sum(pg_stat_get_xact_numscans(oid))::int FROM pg_class
+WHERE relname ~ '^agent_run_log_chunks_.*account_id_words_idx$'
 """
 
 
@@ -49,7 +51,7 @@ def find(
     with tenant(asker.account_id), connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == ("paid_tenant",)
-        return search_log(LogQuestion(words, **narrowed), before=before, size=size)  # type: ignore[arg-type]
+        return search_log(LogQuestion(words, **narrowed), before=before, size=size)
 
 
 def lines(hits: LogHits) -> list[str]:
@@ -138,7 +140,7 @@ def test_the_search_is_narrowed_by_project_run_kind_and_days(run: AgentRun) -> N
     write(run, "needle", kind=LogKind.STDERR, first=2)
     index()
 
-    def runs(**narrowed: object) -> list[int]:
+    def runs(**narrowed: Any) -> list[int]:
         return [row.agent_run_id for row in find(run, "needle", **narrowed).rows]
 
     assert sorted(runs()) == sorted([run.pk, run.pk, other_project.pk, sibling.pk])

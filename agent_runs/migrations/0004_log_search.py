@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_partition_maintenance'),
-        ('agent_runs', '0001_initial'),
+        ('agent_runs', '0003_paused_valid'),
     ]
 
     operations = [
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
         sql.CreatePartitionedModel(
             name='LogChunk',
             fields=[
-                ('pk', models.CompositePrimaryKey('run_created_at', 'agent_run_id', 'first_seq', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pk', models.CompositePrimaryKey('agent_run_id', 'first_seq', 'run_created_at', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('project_id', models.BigIntegerField()),
                 ('run_created_at', models.DateTimeField()),
                 ('agent_run_id', models.BigIntegerField()),
