@@ -86,7 +86,7 @@ def with_names(runs: QuerySet[AgentRun]) -> QuerySet[AgentRun]:
 
 
 def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
-    """Newest first; the index agent_runs_newest serves both the order and the start of a page."""
+    """Newest first; the index agent_runs_recent serves both the order and the start of a page."""
     runs = with_names(AgentRun.objects.filter(run_filter.condition(), account_id=account_id))
     if after is not None:
         runs = runs.filter(
@@ -115,7 +115,7 @@ class ProjectTotals:
 
 
 def totals_by_project(account_id: int) -> dict[int, ProjectTotals]:
-    """By project id; a project without runs is not in it. The index agent_runs_newest covers it."""
+    """By project id; a project without runs is not in it. The index agent_runs_recent covers it."""
     rows = (
         AgentRun.objects.filter(account_id=account_id)
         .values_list("project_id")

@@ -26,6 +26,7 @@ app.conf.beat_schedule = {
     },
     # Any number of looks is valid, so a reading is never older than a minute.
     "look-at-experiments": {"task": "metrics.tasks.look_at_experiments", "schedule": 60.0},
+    "fold-rollups": {"task": "metrics.tasks.fold_rollups", "schedule": crontab(minute="10", hour="4")},
 }
 
 

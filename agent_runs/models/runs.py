@@ -208,11 +208,16 @@ class AgentRun(Changed):
         indexes: ClassVar = [
             # The sweep of live runs and "runs now".
             models.Index(fields=["account", "status"], condition=Q(status__in=LIVE_STATUSES), name="agent_runs_live"),
-            # The dashboard's windows of days and the keyset pages, answered from the index alone.
+            # Keyset pages, newest first, narrowed by what it includes. No index holds what a model call changes (cost,
+            # tokens), so that these updates touch no index at all.
             models.Index(
                 fields=["account", "-created_at", "-id"],
-                include=["status", "project", "language_model", "cost_usd"],
-                name="agent_runs_newest",
+                include=["status", "project", "language_model"],
+                name="agent_runs_recent",
+            ),
+            # The last failures, however long ago.
+            models.Index(
+                fields=["account", "-created_at", "-id"], condition=Q(status="failed"), name="agent_runs_failed"
             ),
         ]
 

@@ -4,6 +4,7 @@ from metrics.models.calls import CallState, GatewayCall
 from metrics.models.experiments import ExperimentReading, Proposal
 from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
 from metrics.models.quality import QualityMetric, RunVote
+from metrics.models.rollups import Dimension, Measure, QualityDaily, RunHistogram, RunsDaily, SpendDaily
 
 __all__ = [
     "AlertWebhook",
@@ -12,11 +13,17 @@ __all__ = [
     "BudgetReservation",
     "CallState",
     "CostBudget",
+    "Dimension",
     "ExperimentReading",
     "GatewayCall",
+    "Measure",
     "Proposal",
+    "QualityDaily",
     "QualityMetric",
+    "RunHistogram",
     "RunVote",
+    "RunsDaily",
+    "SpendDaily",
     "TokenUsage",
     "UsageDaily",
     "UsageKind",

@@ -3,7 +3,8 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import TruncDate
 
 from accounts.models import Account, User
 from agent_runs.models import AgentRun
@@ -52,6 +53,13 @@ class QualityMetric(Changed):
                 fields=["account", "ab_variant_id", "created_at"],
                 include=["quality_score"],
                 name="quality_metrics_rolling",
+            ),
+            # The worst runs of each day, and a day's rows when its sums are proved.
+            models.Index(
+                F("account"),
+                TruncDate("created_at"),
+                F("quality_score"),
+                name="quality_metrics_worst",
             ),
         ]
 

@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import factory
 from django.utils import timezone
@@ -14,16 +15,22 @@ from metrics.models import (
     BudgetPeriod,
     BudgetReservation,
     CostBudget,
+    Dimension,
     ExperimentReading,
     GatewayCall,
     Proposal,
+    QualityDaily,
     QualityMetric,
+    RunHistogram,
+    RunsDaily,
     RunVote,
+    SpendDaily,
     TokenUsage,
     UsageDaily,
 )
+from paid.lib.tenancy import platform
 from tests.factories.accounts import AccountFactory, UserFactory
-from tests.factories.agent_runs import AgentRunFactory, OfRun
+from tests.factories.agent_runs import AgentRunFactory, OfRun, finished_run
 from tests.factories.base import PlatformFactory
 from tests.factories.prompts import AbTestFactory
 
@@ -149,3 +156,56 @@ class RunVoteFactory(OfRun):
 
     user = factory.SubFactory(UserFactory)
     value = 1
+
+
+class SumFactory(PlatformFactory):
+    """Nobody may write a sum: these make the row that a trigger sums up, and give its sum."""
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _create(cls, model_class: Any, *_args: Any, **kwargs: Any) -> Any:
+        account_id = cls.make_row().account_id
+        with platform():
+            return model_class.objects.filter(account_id=account_id, **kwargs).first()
+
+    @classmethod
+    def make_row(cls) -> Any:
+        return finished_run()
+
+
+class RunsDailyFactory(SumFactory):
+    class Meta:
+        model = RunsDaily
+
+    dimension = Dimension.ALL
+
+
+class RunHistogramFactory(SumFactory):
+    class Meta:
+        model = RunHistogram
+
+    measure = "seconds"
+
+
+class QualityDailyFactory(SumFactory):
+    class Meta:
+        model = QualityDaily
+
+    dimension = Dimension.ALL
+
+    @classmethod
+    def make_row(cls) -> Any:
+        return QualityMetricFactory()
+
+
+class SpendDailyFactory(SumFactory):
+    class Meta:
+        model = SpendDaily
+
+    dimension = Dimension.PERSON
+
+    @classmethod
+    def make_row(cls) -> Any:
+        return TokenUsageFactory()
