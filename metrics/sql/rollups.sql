@@ -66,7 +66,9 @@ AS $$
     UNION ALL
     SELECT 'spend_daily', by.dimension, by.id, (usage.created_at AT TIME ZONE 'UTC')::date, ARRAY[
         count(*) FILTER (WHERE usage.kind = 'call'),
-        count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced), sum(usage.cost_usd)]
+        count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced)
+            - count(*) FILTER (WHERE usage.kind = 'pricing'),
+        sum(usage.cost_usd)]
     FROM token_usages usage
     JOIN agent_runs run ON run.id = usage.agent_run_id
     CROSS JOIN LATERAL (VALUES

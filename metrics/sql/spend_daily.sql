@@ -12,7 +12,8 @@ BEGIN
     SELECT usage.account_id, by.dimension, by.dimension_id, (usage.created_at AT TIME ZONE 'UTC')::date,
            pg_backend_pid() % 16,
            count(*) FILTER (WHERE usage.kind = 'call'),
-           count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced),
+           count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced)
+               - count(*) FILTER (WHERE usage.kind = 'pricing'),
            sum(usage.cost_usd)
     FROM inserted usage
     JOIN agent_runs run ON run.id = usage.agent_run_id
