@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_django_tables'),
-        ('agent_runs', '0004_indexes'),
+        ('agent_runs', '0005_indexes'),
         ('metrics', '0006_quality'),
     ]
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('agent_runs', '0003_paused_valid'),
+        ('agent_runs', '0004_log_search'),
     ]
 
     operations = [
