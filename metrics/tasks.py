@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 import structlog
 from celery import shared_task
 
+from metrics.alerts import claim_alerts, raise_alerts, tell_alert
 from metrics.experiments import operations as experiments
+from metrics.operations import sweep_escrows
 from metrics.quality.operations import take_late_signals
 from metrics.rollups import fold_closed_days
 
 log = structlog.get_logger(__name__)
+ALERTS_AT_ONCE = 20
 
 
 @shared_task
@@ -36,3 +39,24 @@ def fold_rollups() -> int:
     folded = fold_closed_days()
     log.info("rollups_folded", rows=folded)
     return folded
+
+
+@shared_task
+def tell_budget_alerts() -> int:
+    """Raise what is new, then tell what is due; gives how many were told. Any number may run at once."""
+    raised = raise_alerts()
+    if raised:
+        log.info("budget_alerts_raised", count=raised)
+    told = 0
+    while claimed := claim_alerts(ALERTS_AT_ONCE):
+        told += sum(tell_alert(alert_id) for alert_id in claimed)
+    return told
+
+
+@shared_task
+def return_escrows() -> int:
+    """Close escrows of runs that ended without, whatever died: the gateway sweeps too, but may be what died."""
+    swept = sweep_escrows()
+    if swept:
+        log.warning("escrows_returned", count=swept)
+    return swept

@@ -85,10 +85,10 @@ $$;
 CREATE FUNCTION budget_alerts_claim(p_limit bigint, p_lease interval) RETURNS SETOF bigint
 LANGUAGE sql
 AS $$
-    UPDATE budget_alerts SET due_at = now() + p_lease, attempts = attempts + 1
+    UPDATE budget_alerts SET due_at = clock_timestamp() + p_lease, attempts = attempts + 1
     WHERE id IN (
         SELECT a.id FROM budget_alerts a
-        WHERE a.told_at IS NULL AND a.due_at <= now()
+        WHERE a.told_at IS NULL AND a.due_at <= clock_timestamp()
         ORDER BY a.due_at, a.id LIMIT p_limit FOR UPDATE SKIP LOCKED
     )
     RETURNING id

@@ -317,7 +317,7 @@ def test_a_hand_made_correction_prices_an_unpriced_call_too() -> None:
     owner = make_tenant(is_priced=False)
     run = unpriced_run(owner)
     with platform():
-        request_id = TokenUsage.objects.first().request_id
+        request_id = TokenUsage.objects.all()[0].request_id
     for cost_usd, booked in (("0.5", [True, False]), ("0.25", [True, False])):
         correction_id = uuid4()
         assert [
