@@ -172,6 +172,8 @@ GATEWAY_SOCKET = Path(env.str("GATEWAY_SOCKET", default=str(STATE_DIR / "gateway
 SCRIPTED_MODEL_URL = env.str("SCRIPTED_MODEL_URL", default="http://127.0.0.1:8100")
 # Seconds between two pieces of its answers: slow enough to be watched, fast enough for a demo.
 SCRIPTED_MODEL_DELAY_SECONDS = env.float("SCRIPTED_MODEL_DELAY_SECONDS", default=0.03)
+# Where a fault is timed: see metrics.scripted_model.app.ScriptedModel.gate.
+SCRIPTED_MODEL_GATE = Path(gate) if (gate := env.str("SCRIPTED_MODEL_GATE", default="")) else None
 # TCP address (host:port) on which the gateway listens beside its Unix socket, for agents in containers.
 GATEWAY_BIND = env.str("GATEWAY_BIND", default="")
 # Where the gateway reaches Anthropic, unless a provider key names an address of its own.

@@ -1,5 +1,6 @@
 """Fills a template in, bounded in time and size, with untrusted text inside of a fence."""
 
+import re
 import secrets
 import time
 from dataclasses import dataclass, fields
@@ -60,6 +61,17 @@ def render_prompt(
     system = _render(system_prompt, context, fence, is_system_prompt=True)
     explanation = EXPLANATION.format(nonce=fence.nonce) if fence.is_used else ""
     return RenderedPrompt(explanation + prompt, system, fence.nonce if fence.is_used else "")
+
+
+_FENCED = re.compile(r'<untrusted-([0-9a-f]{16}) from="([^"\n]*)">\n?(.*?)\n?</untrusted-\1>', re.DOTALL)
+
+
+def fenced_texts(prompt: str) -> dict[str, str]:
+    """What a rendered prompt quotes of other people, by source; of several with one source the first."""
+    found: dict[str, str] = {}
+    for _nonce, source, text in _FENCED.findall(prompt):
+        found.setdefault(source, text)
+    return found
 
 
 def _render(source: str, context: PromptContext, fence: Fence, *, is_system_prompt: bool) -> str:

@@ -1,5 +1,6 @@
 """Ask about supervisors and steer them from any process of this host."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -23,7 +24,12 @@ def request_stop(run_dir: str, reason: str) -> None:
     A request that comes before the launch holds: the agent is then ended as soon as it starts.
     """
     Path(run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.write_atomically(Path(run_dir) / files.STOP, reason)
+    try:
+        files.write_atomically(Path(run_dir) / files.STOP, reason)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        (Path(run_dir) / files.STOP).touch()  # on a full disk the request counts, not its words
 
 
 def list_live(runs_dir: str) -> list[str]:

@@ -16,6 +16,9 @@ EXIT = "exit.json"
 STOP = "stop"
 STATE = "supervisor.json"
 LOG = "supervisor.log"
+# Given back when the end is written: how a run ended must fit on a disk that its agent has filled.
+RESERVE = "exit.reserve"
+RESERVE_BYTES = 64 * 1024
 
 # struct flock: type, whence, start, length, pid. A lock of the open file description passes to the supervisor with
 # its descriptor, and can be asked about without being taken: a look never makes a launch believe that somebody lives.
@@ -58,7 +61,12 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def reserve_room(run_dir: str) -> None:
+    (Path(run_dir) / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+
+
 def write_exit(run_dir: str, record: ExitRecord) -> None:
+    (Path(run_dir) / RESERVE).unlink(missing_ok=True)
     write_atomically(Path(run_dir) / EXIT, json.dumps(asdict(record)) + "\n")
 
 

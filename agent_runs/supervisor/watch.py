@@ -48,6 +48,7 @@ class Watch:
         signal.signal(signal.SIGTERM, self._on_signal)
         state = {"pid": os.getpid(), "started_at": self._started_at}
         files.write_atomically(Path(self._run_dir) / files.STATE, json.dumps(state) + "\n")
+        files.reserve_room(self._run_dir)
         prompt = in_memory("prompt", self._plan.prompt.encode())
         try:
             self._sealed = start_sealed(

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from metrics.scripted_model.answer import Answer, build_answer
@@ -23,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
 # How many pieces of content go out before a scenario stalls or breaks off.
 PIECES_BEFORE_TROUBLE = 3
+GATE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ class Call:
 
 @dataclass
 class ScriptedModel:
-    """`delay_seconds` paces the stream: one delay before each piece, ten before the first."""
+    """`delay_seconds` paces the stream: one delay before each piece, ten before the first.
+
+    `gate` is a directory in which somebody may put `hold-answer`: the next answer then stops in its middle, says so
+    by `reached-answer`, and goes on once the first file is gone.
+    """
 
     delay_seconds: float = 0.0
+    gate: Path | None = None
     knowledge: Knowledge = field(default_factory=load_knowledge)
     counters: Counters = field(default_factory=Counters)
     refused_once: set[str] = field(default_factory=set)
@@ -121,6 +128,8 @@ class ScriptedModel:
                     await gone.wait()
                 # Returning without the closing message makes the server drop the connection.
                 return
+            if pieces == PIECES_BEFORE_TROUBLE:
+                await self._wait_at_gate(gone)
             if event.content:
                 await _pause(gone, self.delay_seconds)
                 sent, pieces = sent + event.content, pieces + 1
@@ -128,6 +137,13 @@ class ScriptedModel:
                 self._count(call, answer, is_complete=True)
             await call.send({"type": "http.response.body", "body": event.encode(), "more_body": True})
         await call.send({"type": "http.response.body", "body": b""})
+
+    async def _wait_at_gate(self, gone: asyncio.Event) -> None:
+        if self.gate is None or not (self.gate / "hold-answer").exists():
+            return
+        (self.gate / "reached-answer").touch()
+        while (self.gate / "hold-answer").exists() and not gone.is_set():
+            await _pause(gone, GATE_SECONDS)
 
     def _count(self, call: Call, answer: Answer, *, is_complete: bool) -> None:
         self.counters.add(

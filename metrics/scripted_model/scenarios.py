@@ -28,6 +28,7 @@ class Scenario:
 SCENARIOS = {
     "scripted-stall": Scenario(stalls=True),
     "scripted-429": Scenario(refusal=Refusal(429, "rate_limit_error", "This model always answers 429.")),
+    "scripted-404": Scenario(refusal=Refusal(404, "not_found_error", "model: scripted-404")),
     "scripted-529-then-ok": Scenario(
         refusal=Refusal(529, "overloaded_error", "Overloaded. The same request is answered next time."),
         refuses_once=True,

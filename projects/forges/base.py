@@ -90,6 +90,9 @@ class Forge(Protocol):
     def git_environment(self, project: Project) -> Mapping[str, str]:
         """Credentials as GIT_CONFIG_COUNT/KEY/VALUE for one git command against the forge; never stored."""
 
+    def meaning_of_fetch(self, output: str) -> ForgeError | None:
+        """What git said about a fetch from `clone_url` that failed; None when that was not the forge's doing."""
+
     def fetch_issue(self, project: Project, number: int) -> ForgeIssue: ...
 
     def push(self, project: Project, *, git_dir: str, branch: str, head_sha: str, expected_sha: str | None) -> None:

@@ -65,6 +65,9 @@ class LocalForge:
     def git_environment(self, project: Project) -> Mapping[str, str]:
         return {}
 
+    def meaning_of_fetch(self, output: str) -> ForgeError | None:
+        return None
+
     @as_tenant
     def fetch_issue(self, project: Project, number: int) -> ForgeIssue:
         issue = Issue.objects.filter(project=project, number=number).first()

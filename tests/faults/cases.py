@@ -29,7 +29,9 @@ class Deed(StrEnum):
     KILL = "kill"
     STARVE = "starve"  # SIGSTOP, and SIGCONT after a while
     MODEL = "model"  # nothing is broken but the model server's manners
-    DISK_FULL = "disk full"
+    SPOOL_LIMIT = "bound"  # the supervisor's writes beyond a size fail
+    DISK_FULL = "fill"  # not a byte is left on the disk of the runs
+    CLOCK = "step"  # all of Paid's processes see another time than their servers
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Case:
     status: str = "completed"
     error_code: str = ""
     model: str = ""
+    step_seconds: int = 0
     stall_seconds: int = 600
 
     @property
@@ -85,5 +88,12 @@ CASES: tuple[Case, ...] = (
     *_kills(),
     *_starvations(),
     *_rude_models(),
-    Case(Deed.DISK_FULL, "spool", Point.AGENT_START, "failed", "disk_full"),
+    Case(Deed.SPOOL_LIMIT, "spool", Point.AGENT_START, "failed", "disk_full"),
+    Case(Deed.DISK_FULL, "disk", Point.AGENT_START, "failed", "disk_full"),
+    Case(Deed.DISK_FULL, "disk", Point.MID_STREAM, "failed", "disk_full"),
+    *(
+        Case(Deed.CLOCK, f"clock {name}", point, step_seconds=seconds)
+        for name, seconds in (("an hour on", 3600), ("an hour back", -3600))
+        for point in (Point.MID_STREAM, Point.PUBLISH)
+    ),
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.evidence import Findings
 from tests.faults.faulting import Result
 
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
@@ -25,7 +26,8 @@ def table(results: Sequence[Result]) -> str:
         f"`make faults` on {datetime.now(UTC):%d %b %Y}, 2 cores: {held} of {len(results)} cases held. Each starts a "
         "demo run on a stack of its own, breaks one thing at one point, and looks from outside (process list, git, "
         "SQL as the owner, Temporal, the scripted model's own counters). Calls and tokens are ledger / model server; "
-        "a call whose end the gateway did not live to see is booked as estimated.",
+        "a call whose end the gateway did not live to see is booked as estimated, with the input as served and the "
+        "output as far as it had come (in brackets: by how many tokens that is less than what was served).",
         "",
         "| case | seconds | run | pull requests | agents at once | calls | tokens | estimated | held |",
         "|---|--:|---|--:|--:|--:|--:|--:|---|",
@@ -36,7 +38,11 @@ def table(results: Sequence[Result]) -> str:
             f"| {result.case.deed} {result.case.victim} at {result.case.point} | {result.seconds:.1f} "
             f"| {found.status} {found.error_code}".rstrip()
             + f" | {found.pull_requests} | {found.agents} | {found.calls} / {found.model_calls} "
-            f"| {found.tokens} / {found.model_tokens} | {found.estimated_calls} "
+            f"| {found.tokens} / {found.model_tokens} | {estimated(found)} "
             f"| {'yes' if result.is_good else 'no: ' + '; '.join(found.problems)} |"
         )
     return "\n".join([*lines, ""])
+
+
+def estimated(found: Findings) -> str:
+    return f"{found.estimated_calls} (−{found.estimated_short_by})" if found.estimated_calls else "0"

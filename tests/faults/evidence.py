@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.faults.cases import Case
 from tests.faults.house import House
-from tests.faults.processes import AgentWatch, descends_from, processes_of
+from tests.faults.processes import AgentWatch, descends_from
 
 TERMINAL = ("completed", "failed", "stopped")
 END_SECONDS = 90.0
@@ -50,6 +50,7 @@ class Findings:
     tokens: int = 0
     model_tokens: int = 0
     estimated_calls: int = 0
+    estimated_short_by: int = 0  # tokens of output that the gateway did not live to see
     problems: list[str] = field(default_factory=list)
 
 
@@ -140,15 +141,27 @@ class Evidence:
         findings.estimated_calls = sum(row["is_estimated"] for row in rows)
         if len(rows) != len(served):
             findings.problems.append(f"{len(rows)} calls in the ledger, {len(served)} at the model server")
+        unnamed = {key: call for key, call in served.items() if key not in {row["provider_request_id"] for row in rows}}
         for row in rows:
             call = served.get(row["provider_request_id"])
-            if not row["is_estimated"] and (call is None or any(row[name] != call[name] for name in TOKENS)):
+            if row["is_estimated"]:
+                # A gateway that died has not always noted the provider's id: the input says which call it was.
+                self._estimated(findings, row, call or _alike(row, unnamed))
+            elif call is None or any(row[name] != call[name] for name in TOKENS):
                 findings.problems.append(f"ledger {row} is not what the model server counted: {call}")
-        if not findings.estimated_calls and findings.tokens != findings.model_tokens:
+        if findings.tokens + findings.estimated_short_by != findings.model_tokens:
             findings.problems.append(f"{findings.tokens} tokens in the ledger, {findings.model_tokens} served")
         run = self.run(run_id)
         if run["cost_usd"] != sum(row["cost_usd"] for row in rows):
             findings.problems.append("the cost shown is not the sum of the ledger")
+
+    def _estimated(self, findings: Findings, row: dict[str, Any], call: dict[str, int] | None) -> None:
+        """What the stream had told when it was cut: the input to the token, of the output no more than was served."""
+        is_input_known = call is not None and _has_input_of(row, call)
+        if call is None or not is_input_known or not 0 <= row["output_tokens"] <= call["output_tokens"]:
+            findings.problems.append(f"estimated ledger {row} does not follow from what was served: {call}")
+            return
+        findings.estimated_short_by += call["output_tokens"] - row["output_tokens"]
 
     def _left_over(self, run_id: int) -> list[str]:
         found = [
@@ -171,7 +184,7 @@ class Evidence:
         roots = [self._house.up.pid, *(server.process.pid for server in self._house.servers.values())]
         return [
             process.command
-            for process in processes_of(self._house.directory)
+            for process in self._house.own_processes(self._house.directory)
             if not any(descends_from(process.pid, root) for root in roots)
         ]
 
@@ -184,6 +197,14 @@ class Evidence:
             return [f"Temporal could not be asked: {error}"]
         is_open = description.status == WorkflowExecutionStatus.RUNNING
         return [f"workflow run-{run_id} still runs"] if is_open else []
+
+
+def _has_input_of(row: dict[str, Any], call: dict[str, int]) -> bool:
+    return all(row[name] == call[name] for name in TOKENS if name != "output_tokens")
+
+
+def _alike(row: dict[str, Any], calls: dict[str, dict[str, int]]) -> dict[str, int] | None:
+    return next((call for call in calls.values() if _has_input_of(row, call)), None)
 
 
 def _until(holds: Callable[[], bool], seconds: float) -> bool:

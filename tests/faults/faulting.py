@@ -20,6 +20,8 @@ from workflows.operations import start_demo_run
 
 POINT_SECONDS = 60.0
 SPOOL_BYTES_LEFT = 1_500
+# Where somebody waits for the blow: a git command, or the model in the middle of an answer.
+HELD = {Point.CLONE: "fetch", Point.MID_STREAM: "answer", Point.PUBLISH: "push"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ class Faulting:
         began = time.monotonic()
         self._set_stall_limit(case.stall_seconds)
         before = self._evidence.counters()
-        held = {Point.CLONE: "fetch", Point.PUBLISH: "push"}.get(case.point)
-        if held:
+        if held := HELD.get(case.point):
             (self._house.holds / f"hold-{held}").touch()
         run_id = self._start(case)
         self._watch.begin(run_id)
@@ -54,10 +55,12 @@ class Faulting:
             self._break(case, run_id)
         finally:
             for file in self._house.holds.iterdir():
-                file.unlink()
+                file.unlink(missing_ok=True)
         self._house.repair(case.victim)
         is_over = self._evidence.wait_for_end(run_id)
+        self._house.empty_disk()
         findings = self._evidence.examine(case, run_id, before)
+        self._house.set_clock(0)
         if not is_over:
             findings.problems.insert(0, "the run did not end")
         self._watch.begin(0)
@@ -84,7 +87,7 @@ class Faulting:
         seen: dict[Point, Callable[[], bool]] = {
             Point.CLONE: (self._house.holds / "reached-fetch").exists,
             Point.AGENT_START: (self._house.runs / str(run_id) / "supervisor.json").exists,
-            Point.MID_STREAM: lambda: self._is_answered(run_id),
+            Point.MID_STREAM: lambda: (self._house.holds / "reached-answer").exists() and self._is_answered(run_id),
             Point.TOOL_CALL: lambda: self._is_calling_a_tool(run_id),
             Point.PUBLISH: (self._house.holds / "reached-push").exists,
         }
@@ -115,8 +118,12 @@ class Faulting:
                 self._house.starve(
                     case.victim, run_id, STARVE_SECONDS.get(Victim(case.victim), SHORT_STARVATION_SECONDS)
                 )
-            case Deed.DISK_FULL:
+            case Deed.SPOOL_LIMIT:
                 self._fill_spool(run_id)
+            case Deed.DISK_FULL:
+                self._house.fill_disk()
+            case Deed.CLOCK:
+                self._house.set_clock(case.step_seconds)
 
     def _fill_spool(self, run_id: int) -> None:
         """The next write past the bound fails, as on a full disk, in the supervisor alone."""

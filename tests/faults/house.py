@@ -1,6 +1,7 @@
 """The stack that is broken: servers of the harness, everything else by `manage.py up`, all in a temporary folder."""
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
@@ -13,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from paid.stack import embedded
-from tests.faults.processes import Process, children_of, descendants_of, processes_of
+from tests.faults.processes import Process, children_of, descendants_of, device_of, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 120.0
@@ -40,6 +41,48 @@ exec {git} "$@"
 """
 
 
+# Only the time of day: a step moves no monotonic clock. libfaketime cannot be told so (its clock_nanosleep answers
+# EINVAL to Python's absolute sleeps once the monotonic clock is left alone).
+_CLOCK = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static volatile int64_t *step;
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("PAID_FAULTS_CLOCK");
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *found = file < 0 ? MAP_FAILED : mmap(NULL, sizeof *step, PROT_READ, MAP_SHARED, file, 0);
+    if (file >= 0) close(file);
+    step = found == MAP_FAILED ? NULL : found;
+}
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, clock, now);
+    if (!failed && step && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += *step;
+    return failed;
+}
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    struct timespec at;
+    if (clock_gettime(CLOCK_REALTIME, &at)) return -1;
+    now->tv_sec = at.tv_sec; now->tv_usec = at.tv_nsec / 1000;
+    return 0;
+}
+time_t time(time_t *now) {
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    if (now) *now = at.tv_sec;
+    return at.tv_sec;
+}
+"""
+_CLONE_NEWNS = 0x20000
+DISK_BYTES = 64 * 1024 * 1024
+
+
 class HouseError(Exception):
     """The stack under test did not do what the harness needs."""
 
@@ -61,6 +104,10 @@ class House:
         git = directory / "bin" / "git"
         git.write_text(_GIT.format(holds=self.holds, git=shutil.which("git")))
         git.chmod(0o755)
+        self._clock = directory / "clock"
+        self.set_clock(0)
+        self._library = self._compile_clock()
+        self.has_own_disk = self._mount_disk()
 
     @property
     def runs(self) -> Path:
@@ -89,6 +136,7 @@ class House:
             "REDIS_URL": f"redis://:{self._passwords['valkey']}@127.0.0.1:{self._ports['valkey']}/0",
             "TEMPORAL_ADDRESS": self.temporal_address,
             "SCRIPTED_MODEL_DELAY_SECONDS": str(MODEL_DELAY_SECONDS),
+            "SCRIPTED_MODEL_GATE": str(self.holds),
         }
 
     def start(self) -> None:
@@ -120,7 +168,7 @@ class House:
             self.up = subprocess.Popen(
                 [sys.executable, "manage.py", "up"],
                 cwd=ROOT,
-                env={**kept, "PATH": path, **self.environment()},
+                env={**kept, "PATH": path, **self.environment(), **self._clock_environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -141,14 +189,14 @@ class House:
 
     def stop(self) -> list[str]:
         """Stop everything; gives what lives on although it must not."""
-        for process in [*processes_of(self.state), *(descendants_of(self.up.pid) if self.up else [])]:
+        for process in [*self.own_processes(self.state), *(descendants_of(self.up.pid) if self.up else [])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGCONT)
         self.stop_up()
         for server in self.servers.values():
             server.process.send_signal(signal.SIGCONT)
             server.stop()
-        return [process.command for process in processes_of(self.directory) if process.pid != os.getpid()]
+        return [process.command for process in self.own_processes(self.directory)]
 
     def health(self) -> int:
         try:
@@ -176,13 +224,16 @@ class House:
         if (server := self.servers.get(victim.lower())) is not None:
             return [Process(server.process.pid, server.name), *children_of(server.process.pid)]
         if victim == "supervisor":
-            words, candidates = f"agent_runs.supervisor {self.runs / str(run_id)} ", processes_of(self.runs)
+            words, candidates = f"agent_runs.supervisor {self.runs / str(run_id)} ", self.own_processes(self.runs)
         else:
             words, candidates = PROGRAMS[victim], descendants_of(self.up.pid) if self.up else []
         found = [process for process in candidates if words in process.command]
         if not found:
             raise HouseError(f"no process of {victim}")
         return found
+
+    def own_processes(self, directory: Path) -> list[Process]:
+        return processes_of(directory, device_of(self.runs) if self.has_own_disk else b"")
 
     def kill(self, victim: str, run_id: int) -> None:
         """Without a last word. PostgreSQL gets its immediate shutdown, which is a crash to everybody else."""
@@ -198,6 +249,50 @@ class House:
         if server is not None and server.process.poll() is not None:
             self.start_server(victim.lower())
             self.servers[victim.lower()].wait_until_ready()
+
+    # --- Clock and disk -----------------------------------------------------------------------------
+    @property
+    def has_own_clock(self) -> bool:
+        return self._library is not None
+
+    def set_clock(self, step_seconds: int) -> None:
+        """All processes of `up` see the time of day so much later, from now on; the servers see the right one."""
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(step_seconds.to_bytes(8, sys.byteorder, signed=True))
+
+    def _compile_clock(self) -> Path | None:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            return None
+        library = self.directory / "clock.so"
+        argv = [compiler, "-shared", "-fPIC", "-O2", "-xc", "-", "-o", str(library)]
+        done = subprocess.run(argv, input=_CLOCK.encode(), capture_output=True, check=False)
+        return library if done.returncode == 0 else None
+
+    def _clock_environment(self) -> dict[str, str]:
+        return {"LD_PRELOAD": str(self._library), "PAID_FAULTS_CLOCK": str(self._clock)} if self._library else {}
+
+    def _mount_disk(self) -> bool:
+        """A small file system for the runs, which can be filled without harm to the machine. Needs root.
+
+        In a mount namespace of our own: to everybody else on the machine nothing is mounted, and it goes with us.
+        """
+        self.runs.mkdir(mode=0o700)
+        if ctypes.CDLL(None).unshare(_CLONE_NEWNS) != 0:
+            return False
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        argv = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", str(self.runs)]
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+    def fill_disk(self) -> None:
+        """Not a byte is left: a second write takes what the first, larger one left over."""
+        for size in (1024 * 1024, 4096, 1):
+            with contextlib.suppress(OSError), (self.runs / "filler").open("ab", buffering=0) as file:
+                while True:
+                    file.write(bytes(size))
+
+    def empty_disk(self) -> None:
+        (self.runs / "filler").unlink(missing_ok=True)
 
     def starve(self, victim: str, run_id: int, seconds: float) -> None:
         processes = self.processes(victim, run_id)

@@ -32,15 +32,26 @@ def command_of(pid: int) -> str:
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
 
 
-def processes_of(directory: Path) -> list[Process]:
-    """Processes that know the directory by their arguments, their environment, or a file system that they mounted."""
+def device_of(path: Path) -> bytes:
+    """The file system of `path` as a line of mountinfo names it: a bind mount there tells only the path below it."""
+    device = path.stat().st_dev
+    return f" {os.major(device)}:{os.minor(device)} ".encode()
+
+
+def processes_of(directory: Path, own_disk: bytes = b"") -> list[Process]:
+    """Processes that know the directory by their arguments, their environment, or a file system that they mounted.
+
+    `own_disk` is the device of a file system that nobody else has mounted.
+    """
     words = str(directory).encode()
     found = []
     for pid in _pids():
         if pid == os.getpid():
             continue
         command = _read(pid, "cmdline")
-        if command and (words in command + _read(pid, "environ") or words in _read(pid, "mountinfo")):
+        mounts = _read(pid, "mountinfo")
+        is_inside = words in mounts or bool(own_disk and own_disk in mounts)
+        if command and (is_inside or words in command + _read(pid, "environ")):
             found.append(Process(pid, command.replace(b"\0", b" ").decode(errors="replace")))
     return found
 
@@ -71,7 +82,7 @@ class AgentWatch:
     """Counts, many times a second, the sandboxes in which an agent works on a run: one process namespace each."""
 
     def __init__(self, runs: Path) -> None:
-        self._runs = str(runs)
+        self._disk = device_of(runs)
         self._run_id = 0
         self._most = 0
         self._ever: set[str] = set()
@@ -98,7 +109,7 @@ class AgentWatch:
     def _watch(self) -> None:
         while not self._ended.wait(WATCH_SECONDS):
             if self._run_id:
-                now = self._namespaces(f"{self._runs}/{self._run_id}/workspace".encode())
+                now = self._namespaces(f"/{self._run_id}/workspace ".encode())
                 self._most = max(self._most, len(now))
                 self._ever |= now
 
@@ -109,11 +120,15 @@ class AgentWatch:
         for pid in pids:
             if time.monotonic() - self._strangers.get(pid, time.monotonic()) > _SETTLED_SECONDS:
                 continue
-            if b"claude" in _read(pid, "cmdline") and workspace in _read(pid, "mountinfo"):
+            if b"claude" in _read(pid, "cmdline") and self._has_mounted(pid, workspace):
                 found.add(_namespace(pid))
             else:
                 self._strangers.setdefault(pid, time.monotonic())
         return found - {""}
+
+    def _has_mounted(self, pid: int, workspace: bytes) -> bool:
+        lines = _read(pid, "mountinfo").splitlines()
+        return any(self._disk in line and workspace in line for line in lines)
 
 
 def _namespace(pid: int) -> str:

@@ -7,14 +7,18 @@ fails: it stands for workflows that run somewhere right now. Guard the change wi
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
-from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from projects.contracts import DELIVERED_SIGNAL, INBOX_WORKFLOW, DeliveryRef, ProjectRef
+from tests.workflows.listener import Listener
 from tests.workflows.playing import path_of_test_server, workers
 from tests.workflows.steps import Steps
 from workflows.contracts import (
@@ -30,6 +34,7 @@ from workflows.contracts import (
     StepOutcome,
     Verdict,
 )
+from workflows.forge_contracts import POLL_WORKFLOW, InboxInput
 
 HISTORIES = Path(__file__).parent / "histories"
 RUN = RunRef(account_id=1, run_id=7)
@@ -56,8 +61,11 @@ Handle = WorkflowHandle[Any, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    steps: Callable[[], Steps]
-    start: Callable[[Client, Steps], Awaitable[Handle]]
+    """`make` gives the played activities, `serve` the workers that offer them."""
+
+    make: Callable[[], Any]
+    start: Callable[[Client, Any], Awaitable[Handle]]
+    serve: Callable[[Client, Any], AbstractAsyncContextManager[Any]] = workers
 
 
 async def start_run(client: Client, steps: Steps) -> Handle:
@@ -104,6 +112,29 @@ async def start_issue(client: Client, steps: Steps) -> Handle:
     )
 
 
+async def start_inbox(client: Client, listener: Listener) -> Handle:
+    return await client.start_workflow(
+        INBOX_WORKFLOW,
+        InboxInput(pending=(DeliveryRef(1, 1),)),
+        id="webhooks-1",
+        task_queue=CONTROL_QUEUE,
+        start_signal=DELIVERED_SIGNAL,
+        start_signal_args=[DeliveryRef(1, 2)],
+    )
+
+
+async def start_poll(client: Client, listener: Listener) -> Handle:
+    return await client.start_workflow(POLL_WORKFLOW, ProjectRef(1, 7), id="poll-7", task_queue=CONTROL_QUEUE)
+
+
+def listening(client: Client, listener: Listener) -> AbstractAsyncContextManager[Any]:
+    return listener.worker(client)
+
+
+def refusing(number: int) -> Listener:
+    return Listener(refusals={number: [ApplicationError("refused", non_retryable=True)]})
+
+
 SCENARIOS: dict[str, Scenario] = {
     "run_completed": Scenario(Steps, start_run),
     "run_not_prepared": Scenario(lambda: Steps(prepared=PreparedRun(FAILED)), start_run),
@@ -117,6 +148,10 @@ SCENARIOS: dict[str, Scenario] = {
     "run_paused_too_long": Scenario(lambda: Steps(agent=OUT_OF_MONEY), start_run),
     "issue_resumes_a_run_that_ended": Scenario(Steps, resume_by_issue),
     "issue_with_two_runs": Scenario(Steps, start_issue),
+    "inbox_with_two_deliveries": Scenario(Listener, start_inbox, listening),
+    "inbox_that_gives_one_up": Scenario(lambda: refusing(1), start_inbox, listening),
+    "poll_completed": Scenario(Listener, start_poll, listening),
+    "poll_failed": Scenario(lambda: refusing(7), start_poll, listening),
 }
 
 
@@ -127,13 +162,14 @@ def history_path(name: str) -> Path:
 async def play(name: str) -> WorkflowHistory:
     """Take the way on a server of its own and return the history that came of it."""
     scenario = SCENARIOS[name]
-    steps = scenario.steps()
+    played = scenario.make()
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=path_of_test_server()
     ) as environment:
-        async with workers(environment.client, steps):
-            handle = await scenario.start(environment.client, steps)
-            await handle.result()
+        async with scenario.serve(environment.client, played):
+            handle = await scenario.start(environment.client, played)
+            with suppress(WorkflowFailureError):  # how it ended is in the history
+                await handle.result()
         return await handle.fetch_history()
 
 

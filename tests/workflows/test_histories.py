@@ -4,9 +4,11 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from projects.contracts import INBOX_WORKFLOW
 from tests.workflows.scenarios import HISTORIES, SCENARIOS, commands_of, history_path, play
-from workflows.issue_workflow import IssueWorkflow
-from workflows.run_workflow import RunWorkflow
+from workflows.contracts import ISSUE_WORKFLOW, RUN_WORKFLOW
+from workflows.forge_contracts import POLL_WORKFLOW
+from workflows.worker import WORKFLOWS
 
 
 def stored(name: str) -> WorkflowHistory:
@@ -15,7 +17,7 @@ def stored(name: str) -> WorkflowHistory:
 
 @pytest.mark.parametrize("name", [str(path.relative_to(HISTORIES))[:-5] for path in sorted(HISTORIES.rglob("*.json"))])
 async def test_a_stored_history_replays(name: str):
-    await Replayer(workflows=[IssueWorkflow, RunWorkflow]).replay_workflow(stored(name))
+    await Replayer(workflows=WORKFLOWS).replay_workflow(stored(name))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -27,3 +29,14 @@ async def test_a_workflow_decides_what_it_decided_before(name: str):
     guard: its history moves to `former/`, where it is still replayed, and is recorded beside it as it is now.
     """
     assert commands_of(await play(name)) == commands_of(stored(name))
+
+
+def test_every_workflow_has_a_history():
+    started = [stored(name).events[0].workflow_execution_started_event_attributes for name in SCENARIOS]
+    assert {each.workflow_type.name for each in started} == {
+        ISSUE_WORKFLOW,
+        RUN_WORKFLOW,
+        INBOX_WORKFLOW,
+        POLL_WORKFLOW,
+    }
+    assert len(WORKFLOWS) == 4

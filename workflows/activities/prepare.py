@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from agent_runs.contracts import Workspace
 from agent_runs.limits import RunLimits
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.notes import note
@@ -44,7 +45,7 @@ def _prepare(run: AgentRun) -> tuple[StepOutcome, tuple[str, ...]]:
     """How it ended, and what people should know about the files."""
     try:
         forge_for(run.project).check_repository(run.project)
-        made = workspace_of(run)
+        made = _made(run)
     except ForgeUnavailable as error:
         _say(run, f"{error} Paid asks again.")
         raise retryable(
@@ -63,6 +64,19 @@ def _prepare(run: AgentRun) -> tuple[StepOutcome, tuple[str, ...]]:
     with tenant(run.account_id):
         set_workspace(run=run, branch=made.branch, base_sha=made.base_sha)
     return DONE, made.remarks
+
+
+def _made(run: AgentRun) -> Workspace:
+    """The workspace; a fetch that the forge refused raises the forge's error, because a token may die any moment."""
+    try:
+        return workspace_of(run)
+    except WorkspaceRefused:
+        raise
+    except WorkspaceError as error:
+        meaning = forge_for(run.project).meaning_of_fetch(str(error))
+        if meaning is None:
+            raise
+        raise meaning from None
 
 
 def _say(run: AgentRun, words: str) -> None:

@@ -6,7 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agent_runs import workspace
-from agent_runs.contracts import CommitOutcome, Workspace
+from agent_runs.contracts import Workspace
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.notes import note
 from agent_runs.operations import advance_run, begin_step, end_step, explain_step, record_outcome, store_diff
@@ -27,7 +27,15 @@ from workflows.activities.outcomes import (
 )
 from workflows.activities.runs import load_run, run_dir_of, workspace_of
 from workflows.contracts import PUBLISH_RUN, RunRef, StepOutcome
-from workflows.publication import comment_body, commit_message, marker_of, pull_request_body, pull_request_title
+from workflows.publication import (
+    EDITED,
+    comment_body,
+    commit_message,
+    marker_of,
+    pull_request_body,
+    pull_request_title,
+    was_edited,
+)
 
 AUTHOR_NAME = "Paid"
 AUTHOR_EMAIL = "paid@paid.invalid"
@@ -135,17 +143,22 @@ def _publish(run: AgentRun) -> StepOutcome:
     findings = workspace.scan(git_dir=place.git_dir, base_sha=place.base_sha, head_sha=commit.head_sha)
     if findings:
         return outcome_of_findings(findings)
-    if forge_for(run.project).fetch_issue(run.project, run.issue.number).state == "closed":
+    told = forge_for(run.project).fetch_issue(run.project, run.issue.number)
+    if told.state == "closed":
         return failed(
             "issue_closed",
             "The issue was closed while the agent worked, so nothing was published. The diff is kept here; open the "
             "issue again and retry the run if the change is still wanted.",
         )
-    _open_pull_request(run, place, commit, commit.head_sha)
+    title, is_edited = pull_request_title(run), was_edited(run, told)
+    if is_edited:
+        with tenant(run.account_id):
+            note(run=run, text=EDITED)
+    _open_pull_request(run, place, commit.head_sha, title, pull_request_body(run, commit, is_edited=is_edited))
     return DONE
 
 
-def _open_pull_request(run: AgentRun, place: Workspace, commit: CommitOutcome, head_sha: str) -> None:
+def _open_pull_request(run: AgentRun, place: Workspace, head_sha: str, title: str, body: str) -> None:
     forge = forge_for(run.project)
     marker = marker_of(run)
     # A forge may be far away: no transaction is open while it is asked.
@@ -154,8 +167,8 @@ def _open_pull_request(run: AgentRun, place: Workspace, commit: CommitOutcome, h
         run.project,
         branch=place.branch,
         head_sha=head_sha,
-        title=pull_request_title(run),
-        body=pull_request_body(run, commit),
+        title=title,
+        body=body,
         marker=marker,
     )
     with tenant(run.account_id):

@@ -8,6 +8,7 @@ from django.db import transaction
 from accounts.operations import record_audit_event
 from agent_runs.errors import RunAlreadyLive, RunHasEnded
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunTrigger
+from agent_runs.notes import note
 from metrics.errors import BudgetExhausted
 from projects.forges.base import ForgeIssue
 from projects.labels import ProjectLabels
@@ -28,6 +29,12 @@ class Request:
 
 
 NOTHING_NEW = Request()
+WITHDRAWN = {
+    "issue_closed": "The issue was closed, so this run is stopped. Open it again and start a new run if the change is "
+    "still wanted.",
+    "label_removed": "The label was taken off the issue, so this run is stopped.",
+    "issue_gone": "The issue was deleted or moved away, so this run is stopped.",
+}
 
 
 def trigger_of(project: Project) -> str:
@@ -94,6 +101,7 @@ def _stop_runs(issue: Issue, reason: str, triggers: tuple[RunTrigger, ...]) -> N
             stop_run(run=run, actor=None)
         except RunHasEnded:
             continue
+        note(run=run, text=WITHDRAWN[reason])
         record_audit_event(
             account_id=run.account_id,
             actor=None,

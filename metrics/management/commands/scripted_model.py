@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 "Set SCRIPTED_MODEL_URL to http://127.0.0.1:PORT."
             )
         uvicorn.run(
-            ScriptedModel(delay_seconds=options["delay"]),
+            ScriptedModel(delay_seconds=options["delay"], gate=settings.SCRIPTED_MODEL_GATE),
             host=address.hostname,
             port=address.port or 80,
             log_level="warning",

@@ -16,7 +16,14 @@ from django.utils import timezone
 from accounts.models import GithubToken
 from paid.lib.encryption import Secret
 from paid.lib.tenancy import tenant
-from projects.forges.base import ForgeIssue, ForgePullRequest, MergeConflict, NotFoundOnForge, PullRequestState
+from projects.forges.base import (
+    ForgeError,
+    ForgeIssue,
+    ForgePullRequest,
+    MergeConflict,
+    NotFoundOnForge,
+    PullRequestState,
+)
 from projects.forges.github import answers, git
 from projects.forges.github.client import GithubClient
 from projects.forges.github.errors import (
@@ -96,6 +103,9 @@ class GithubForge:
 
     def git_environment(self, project: Project) -> Mapping[str, str]:
         return git.authenticated(self.clone_url(project), token_of(project))
+
+    def meaning_of_fetch(self, output: str) -> ForgeError | None:
+        return git.fetch_error(output)
 
     def check_repository(self, project: Project) -> None:
         """Raises what would stop a run: RepositoryArchived, RepositoryTooBig, RepositoryEmpty, NotFoundOnForge."""

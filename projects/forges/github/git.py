@@ -98,22 +98,40 @@ def push_error(output: str, *, had_branch: bool) -> ForgeError:
     return ForgeError(f"git could not push: {_last_words(output)}")
 
 
+def fetch_error(output: str) -> ForgeError | None:
+    """What git's output of a failed fetch says about the forge; None when it says nothing about it."""
+    return next((error(output) for pattern, error in FETCH_MEANINGS if re.search(pattern, output)), None)
+
+
 def _refused_by_server(output: str) -> ForgeError:
     said = " ".join(re.findall(r"^remote: *(\S.*)$", output, re.MULTILINE)) or _last_words(output)
     return PushRefused(f"GitHub refused the push: {said[:500]}")
 
+
+_NOT_LET_IN = r"Authentication failed|could not read Username|error: 401"
+_MISSING = r"returned error: 404|Repository not found|' not found"
+_MOVED = r"unable to update url base from redirection|returned error: 30[1278]"
+_AWAY = r"returned error: (429|5\d\d)|RPC failed|the remote end hung up|unable to access|early EOF|took longer than"
+
+FETCH_MEANINGS: tuple[tuple[str, Callable[[str], ForgeError]], ...] = (
+    (_NOT_LET_IN, lambda _: BadToken()),
+    (r"returned error: 403", lambda _: MissingPermission("Contents: read")),
+    (_MISSING, lambda _: NotFoundOnForge("GitHub has no such repository, or the token may not see it.")),
+    (_MOVED, lambda _: RepositoryMoved()),
+    (_AWAY, lambda output: ForgeUnavailable(f"GitHub did not send the repository: {_last_words(output)}")),
+)
 
 # Order matters: the server's own refusal before what git says about any failed push.
 MEANINGS: tuple[tuple[str, Callable[[str], ForgeError]], ...] = (
     # Two pushes at once, or curl repeated one whose answer was lost: the next attempt sees what became of it.
     (r"cannot lock ref|failed to update ref", lambda _: ForgeUnavailable("Another push to the branch was under way.")),
     (r"\[remote rejected\]", _refused_by_server),
-    (r"Authentication failed|could not read Username|error: 401", lambda _: BadToken()),
+    (_NOT_LET_IN, lambda _: BadToken()),
     (r"returned error: 403", lambda _: MissingPermission("Contents: write")),
-    (r"returned error: 404|Repository not found|' not found", lambda _: NotFoundOnForge()),
-    (r"unable to update url base from redirection|returned error: 30[1278]", lambda _: RepositoryMoved()),
+    (_MISSING, lambda _: NotFoundOnForge()),
+    (_MOVED, lambda _: RepositoryMoved()),
     (
-        r"returned error: (429|5\d\d)|RPC failed|the remote end hung up|unable to access",
+        _AWAY,
         lambda output: ForgeUnavailable(f"GitHub did not take the push: {_last_words(output)}"),
     ),
 )

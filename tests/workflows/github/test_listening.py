@@ -1,74 +1,33 @@
 """The workflows that listen to a forge: order, patience, schedules."""
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from temporalio import activity
 from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 from paid.lib.temporal import connect
 from paid.lib.tenancy import platform
 from projects import contracts
-from projects.contracts import DELIVERED_SIGNAL, INBOX_WORKFLOW, DeliveryRef, ProjectRef
+from projects.contracts import DELIVERED_SIGNAL, INBOX_WORKFLOW, ProjectRef
 from projects.models import Project
 from tests.factories.accounts import GithubTokenFactory
 from tests.factories.projects import ProjectFactory
+from tests.workflows.listener import Listener
 from workflows.connections import released_connections
 from workflows.contracts import CONTROL_QUEUE
 from workflows.forge_contracts import (
-    DIGEST_DELIVERY,
-    GIVE_UP_DELIVERY,
-    POLL_PROJECT,
     POLL_WORKFLOW,
     InboxInput,
     InboxSummary,
     PollOutcome,
 )
 from workflows.outbox import START_INPUTS
-from workflows.poll_workflow import PollProjectWorkflow
 from workflows.schedules import PollSchedules
-from workflows.webhook_inbox import WebhookInboxWorkflow
-
-
-@dataclass
-class Listener:
-    """Plays the activities. `refusals` are raised before an answer, one an attempt."""
-
-    refusals: dict[int, list[ApplicationError]] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
-    times: list[datetime] = field(default_factory=list)
-
-    @activity.defn(name=DIGEST_DELIVERY)
-    async def digest(self, delivery: DeliveryRef) -> None:
-        self.calls.append(f"digest {delivery.delivery_id}")
-        self.times.append(activity.info().started_time)
-        waiting = self.refusals.get(delivery.delivery_id, [])
-        if waiting:
-            raise waiting.pop(0)
-
-    @activity.defn(name=GIVE_UP_DELIVERY)
-    async def give_up(self, delivery: DeliveryRef) -> None:
-        self.calls.append(f"give up {delivery.delivery_id}")
-
-    @activity.defn(name=POLL_PROJECT)
-    async def poll(self, project: ProjectRef) -> PollOutcome:
-        self.calls.append(f"poll {project.project_id}")
-        return PollOutcome(started_runs=1)
-
-    def worker(self, client: Client) -> Worker:
-        return Worker(
-            client,
-            task_queue=CONTROL_QUEUE,
-            workflows=[WebhookInboxWorkflow, PollProjectWorkflow],
-            activities=[self.digest, self.give_up, self.poll],
-        )
 
 
 async def deliver(client: Client, *numbers: int) -> InboxSummary:
