@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from tests.workflows.steps import Steps
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
@@ -25,9 +26,17 @@ def path_of_test_server() -> str:
 
 @asynccontextmanager
 async def workers(
-    client: Client, steps: Steps, *, queues: tuple[str, ...] = (CONTROL_QUEUE, AGENTS_QUEUE)
+    client: Client,
+    steps: Steps,
+    *,
+    queues: tuple[str, ...] = (CONTROL_QUEUE, AGENTS_QUEUE),
+    is_sandboxed: bool = True,
 ) -> AsyncIterator[None]:
-    """Both queues served in this process, the steps played by `steps`."""
+    """Both queues served in this process, the steps played by `steps`.
+
+    Temporal's sandbox imports a workflow's module anew; without it the module is the one that a test has changed.
+    """
+    runner = SandboxedWorkflowRunner() if is_sandboxed else UnsandboxedWorkflowRunner()
     async with AsyncExitStack() as stack:
         for queue in queues:
             worker = Worker(
@@ -35,6 +44,7 @@ async def workers(
                 task_queue=queue,
                 workflows=[IssueWorkflow, RunWorkflow] if queue == CONTROL_QUEUE else [],
                 activities=steps.all(),
+                workflow_runner=runner,
                 max_heartbeat_throttle_interval=timedelta(milliseconds=100),
             )
             await stack.enter_async_context(worker)

@@ -180,7 +180,7 @@ def commands_of(history: WorkflowHistory) -> list[dict[str, Any]]:
         for attributes, values in MessageToDict(event).items():
             if attributes in COMMANDS:
                 kept = {key: value for key, value in values.items() if key not in NOT_DECIDED}
-                decided.append({attributes.removesuffix("EventAttributes"): kept})
+                decided.append({attributes.removesuffix("EventAttributes"): without_this_machine(kept)})
     return decided
 
 

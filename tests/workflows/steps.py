@@ -39,6 +39,11 @@ class Steps:
     published: StepOutcome = DONE
     breaks: frozenset[str] = frozenset()
     hangs: frozenset[str] = frozenset()
+    # How often a step fails before it answers.
+    failures: dict[str, int] = field(default_factory=dict)
+    # How often a step works on beyond every limit before it answers; a silent one shows no sign of life.
+    slow: dict[str, int] = field(default_factory=dict)
+    silent: dict[str, int] = field(default_factory=dict)
     # How long publication is refused for, from its first attempt on, by the server's clock.
     away: timedelta = timedelta()
     wait: timedelta | None = None  # what a refusal asks to wait for
@@ -53,6 +58,15 @@ class Steps:
 
     async def _take(self, name: str, run: RunRef) -> None:
         self.calls.append(f"{name} {run.run_id}")
+        if self.failures.get(name, 0) > 0:
+            self.failures[name] -= 1
+            raise ApplicationError("away", "away", "The step cannot work now.", type="StepFailed")
+        if self.slow.get(name, 0) > 0:
+            self.slow[name] -= 1
+            while not activity.is_cancelled() and self.silent.get(name, 0) == 0:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+            await asyncio.Event().wait()
         if name in self.breaks:
             raise ApplicationError("broken", non_retryable=True)
         if name in self.hangs:
@@ -98,5 +112,5 @@ class Steps:
 
     @activity.defn(name=FINISH_RUN)
     async def finish(self, end: RunEnd) -> None:
-        self.calls.append(f"{FINISH_RUN} {end.run.run_id}")
+        await self._take(FINISH_RUN, end.run)
         self.ends.append(end)

@@ -9,6 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.playing import workers
 from tests.workflows.steps import Steps
+from workflows import run_workflow
 from workflows.contracts import (
     AGENTS_QUEUE,
     CONTROL_QUEUE,
@@ -24,6 +25,8 @@ from workflows.contracts import (
 )
 
 RUN = RunRef(account_id=1, run_id=7)
+# The test server skips no time while a step is under way: limits of a step are shortened instead.
+SHORT = timedelta(seconds=0.5)
 WHOLE_WAY = ["prepare_workspace 7", "run_agent 7", "publish_run 7", "clear_workspace 7", "finish_run 7"]
 
 
@@ -207,3 +210,55 @@ async def test_after_a_day_the_run_fails_with_the_last_words_of_the_forge(skippi
     assert end.outcome == StepOutcome(Verdict.FAILED, "forge_unavailable", "GitHub is away.")
     assert timedelta(hours=23) < steps.published_at[-1] - steps.published_at[0] < timedelta(hours=24)
     assert steps.calls[-2:] == ["clear_workspace 7", "finish_run 7"]
+
+
+@pytest.mark.parametrize(
+    ("step", "attempts"), [("prepare_workspace", 5), ("run_agent", 50)], ids=["prepare_workspace", "run_agent"]
+)
+async def test_a_step_is_tried_so_often_and_then_ends_the_run(skipping: WorkflowEnvironment, step: str, attempts: int):
+    steps = Steps(failures={step: attempts - 1})
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert (end.outcome, steps.calls.count(f"{step} 7")) == (StepOutcome(Verdict.DONE), attempts)
+
+    steps = Steps(failures={step: attempts})
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.FAILED, "away", "The step cannot work now.")
+    assert steps.calls.count(f"{step} 7") == attempts
+
+
+async def test_the_end_of_a_run_waits_for_a_database_for_an_hour_and_more(skipping: WorkflowEnvironment):
+    steps = Steps(failures={"finish_run": 80})
+    began = await skipping.get_current_time()
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client)
+    assert steps.ends == [end]
+    # 1, 2, 4 … 32 s, then every minute.
+    assert await skipping.get_current_time() - began >= timedelta(minutes=75)
+
+
+@pytest.mark.parametrize("limit", ["HEARTBEAT_TIMEOUT", "PUBLISH_TIMEOUT"])
+async def test_an_attempt_that_falls_silent_or_takes_too_long_is_followed_by_another(
+    skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, limit: str
+):
+    monkeypatch.setattr(run_workflow, limit, SHORT)
+    steps = Steps(silent={"publish_run": 1} if limit == "HEARTBEAT_TIMEOUT" else {}, slow={"publish_run": 1})
+    async with workers(skipping.client, steps, is_sandboxed=False):
+        end = await run_to_end(skipping.client)
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    assert steps.calls.count("publish_run 7") == 2
+
+
+async def test_a_host_that_is_gone_keeps_no_run_open(skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_workflow, "CLEAR_TIMEOUT", SHORT)
+    steps = Steps()
+    async with workers(skipping.client, steps, queues=(CONTROL_QUEUE,), is_sandboxed=False):
+        handle = await skipping.client.start_workflow(
+            RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+        )
+        await happens(handle, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+        await handle.signal(STOP_SIGNAL)
+        end = await handle.result()
+    assert steps.calls == ["finish_run 7"]
+    assert steps.ends == [end]

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from temporalio.client import Client, ScheduleOverlapPolicy
+from temporalio.client import Client, ScheduleOverlapPolicy, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -130,3 +130,29 @@ async def test_schedules_follow_the_projects(temporal_address: str, settings: ob
     await schedules.keep()
     with pytest.raises(RPCError, match="not found"):
         await handle.describe()
+
+
+async def poll(client: Client) -> PollOutcome:
+    outcome: PollOutcome = await client.execute_workflow(
+        POLL_WORKFLOW, ProjectRef(1, 7), id="poll-7", task_queue=CONTROL_QUEUE, result_type=PollOutcome
+    )
+    return outcome
+
+
+async def test_a_poll_waits_as_long_as_the_forge_asks(skipping: WorkflowEnvironment):
+    limited = ApplicationError("limited", next_retry_delay=timedelta(minutes=61))
+    listener = Listener(refusals={7: [limited]})
+    async with listener.worker(skipping.client):
+        assert await poll(skipping.client) == PollOutcome(started_runs=1)
+    first, second = listener.times
+    assert timedelta(minutes=61) <= second - first < timedelta(minutes=62)
+
+
+async def test_a_poll_that_does_not_heal_leaves_the_next_turn_to_its_schedule(skipping: WorkflowEnvironment):
+    listener = Listener(refusals={7: [ApplicationError("down") for _ in range(100)]})
+    async with listener.worker(skipping.client):
+        with pytest.raises(WorkflowFailureError):
+            await poll(skipping.client)
+    # 5, 10, 20 and 40 s between five attempts.
+    assert len(listener.times) == 5
+    assert timedelta(seconds=75) <= listener.times[-1] - listener.times[0] < timedelta(seconds=80)
