@@ -29,7 +29,7 @@ def request_stop(run_dir: str, reason: str) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        (Path(run_dir) / files.STOP).touch()  # on a full disk the request counts, not its words
+        (Path(run_dir) / files.STOP).touch(0o600)  # on a full disk the request counts, not its words
 
 
 def list_live(runs_dir: str) -> list[str]:

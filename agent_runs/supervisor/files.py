@@ -62,7 +62,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def reserve_room(run_dir: str) -> None:
-    (Path(run_dir) / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+    descriptor = os.open(Path(run_dir) / RESERVE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(bytes(RESERVE_BYTES))
 
 
 def write_exit(run_dir: str, record: ExitRecord) -> None:

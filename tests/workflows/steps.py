@@ -48,6 +48,8 @@ class Steps:
     away: timedelta = timedelta()
     wait: timedelta | None = None  # what a refusal asks to wait for
     calls: list[str] = field(default_factory=list)
+    # When a step began last, by the server's clock: asked afterwards, that has skipped on to who knows when.
+    began_at: dict[str, datetime] = field(default_factory=dict)
     published_at: list[datetime] = field(default_factory=list)
     ends: list[RunEnd] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,6 +60,7 @@ class Steps:
 
     async def _take(self, name: str, run: RunRef) -> None:
         self.calls.append(f"{name} {run.run_id}")
+        self.began_at[name] = activity.info().started_time
         if self.failures.get(name, 0) > 0:
             self.failures[name] -= 1
             raise ApplicationError("away", "away", "The step cannot work now.", type="StepFailed")

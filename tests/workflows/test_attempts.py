@@ -1,12 +1,14 @@
 """Attempts of one activity on one host, as Temporal's own activity environment plays them."""
 
 import contextlib
+import dataclasses
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -14,7 +16,7 @@ from agent_runs.contracts import ExitRecord
 from agent_runs.supervisor import files
 from tests.metrics.records import make_run, make_tenant
 from workflows.activities import agent, attempts
-from workflows.activities.attempts import alone_in
+from workflows.activities.attempts import alone_in, bounded_surprises
 
 SECONDS = 10
 NOON = "2026-01-01T12:00:00+00:00"
@@ -98,3 +100,30 @@ def test_a_thread_that_waits_for_its_agent_holds_no_connection(tmp_path: Path):
     os.close(lock)
     # The first look at the spool asks the database what is written; the second, after a wait, has nothing to ask.
     assert held[:2] == [True, False]
+
+
+def raised_in_attempt(number: int, error: Exception) -> BaseException:
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, attempt=number)
+
+    def step() -> None:
+        with bounded_surprises():
+            raise error
+
+    with pytest.raises(Exception) as raised:
+        environment.run(step)
+    return raised.value
+
+
+def test_an_error_that_nobody_foresaw_ends_a_patient_step_with_its_fifth_attempt():
+    assert isinstance(raised_in_attempt(4, KeyError("secret")), KeyError)
+    ended = raised_in_attempt(5, KeyError("secret"))
+    assert isinstance(ended, ApplicationError)
+    assert (ended.non_retryable, ended.message) == (True, "KeyError")
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("away"), OSError(errno.ENOSPC, "full"), ApplicationError("wait")], ids=repr
+)
+def test_what_heals_is_waited_for_however_long(error: Exception):
+    assert raised_in_attempt(500, error) is error

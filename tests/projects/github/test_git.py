@@ -177,3 +177,29 @@ def test_a_url_rewritten_by_the_git_directory_is_not_given_the_token(
         push(project, clone, clone.commit(clone.base, "Mend the till"))
     assert {seen.authorization for seen in github.seen[before:]} == {""}
     assert repository.sha(BRANCH) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("fatal: Authentication failed for 'http://x/acme/shop.git/'", BadToken, "wrong, expired or revoked"),
+        ("fatal: could not read Username for 'http://x': terminal prompts disabled", BadToken, "Save a new one"),
+        ("unable to access 'http://x/': The requested URL returned error: 403", MissingPermission, "Contents: read"),
+        ("unable to access 'http://x/': The requested URL returned error: 404", NotFoundOnForge, "no such repository"),
+        (
+            "unable to access 'http://x/': The requested URL returned error: 502",
+            ForgeUnavailable,
+            "returned error: 502",
+        ),
+        ("unable to access 'http://x/': Failed to connect to x port 80", ForgeUnavailable, "Failed to connect"),
+        ("fetch-pack: unexpected disconnect\nfatal: early EOF", ForgeUnavailable, "early EOF"),
+    ],
+)
+def test_what_git_says_about_a_fetch_is_told_as_the_forges_doing(said: str, kind: type[Exception], words: str):
+    meaning = forge.meaning_of_fetch(f"git fetch failed: {said}")
+    assert type(meaning) is kind
+    assert words in str(meaning)
+
+
+def test_what_is_this_hosts_own_trouble_is_not_blamed_on_the_forge():
+    assert forge.meaning_of_fetch("git fetch failed: error: unable to write file: No space left on device") is None
