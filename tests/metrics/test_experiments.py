@@ -136,6 +136,7 @@ def owner(account):
 
 def running(account, owner, prompt: Prompt, **fields) -> tuple[AbTest, AbVariant, AbVariant]:
     newer = PromptVersionFactory(prompt=prompt, version=2, template="treatment")
+    assert prompt.current_version is not None
     with tenant(account.pk):
         test = create_experiment(
             account_id=account.pk,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError
@@ -20,7 +21,7 @@ from prompts.experiments.operations import (
     rule_from,
     start_experiment,
 )
-from prompts.models import AbTest, AbTestStatus, AbVariant, Prompt
+from prompts.models import AbTest, AbTestStatus, AbVariant, Prompt, PromptVersion
 from prompts.resolution import resolve_prompt
 from tests.factories.accounts import account_with_owner
 from tests.factories.projects import ProjectFactory
@@ -43,8 +44,13 @@ def prompt(account) -> Prompt:
     return prompt_with_version(account=account, slug="coding.x", template="control")
 
 
+def version_of(prompt: Prompt) -> PromptVersion:
+    assert prompt.current_version is not None
+    return prompt.current_version
+
+
 def draft(prompt: Prompt, owner, *, weights=(1, 1), **fields) -> AbTest:
-    versions = [prompt.current_version] + [
+    versions = [version_of(prompt)] + [
         PromptVersionFactory(prompt=prompt, version=index + 2, template=f"treatment {index + 1}")
         for index in range(len(weights) - 1)
     ]
@@ -76,6 +82,8 @@ def test_its_life_is_audited_from_draft_to_end(account, owner, prompt):
         owner.pk,
         "No difference.",
     )
+    assert test.started_at is not None
+    assert test.ended_at is not None
     assert test.started_at < test.ended_at
     assert actions(account) == {"created", "started", "paused", "resumed", "completed"}
 
@@ -89,7 +97,7 @@ def test_only_one_runs_on_a_prompt(account, owner, prompt):
             account_id=account.pk,
             prompt=prompt,
             name="Rival",
-            control=Arm(prompt.current_version, "control"),
+            control=Arm(version_of(prompt), "control"),
             treatments=[Arm(PromptVersionFactory(prompt=prompt, version=9), "rival")],
             metric="quality_score",
             actor=owner,
@@ -111,7 +119,13 @@ def test_what_decides_is_fixed_once_it_has_started(account, owner, prompt):
     test = draft(prompt, owner)
     with tenant(account.pk):
         start_experiment(test=test, actor=owner)
-    for change in ({"salt": "x"}, {"traffic_share": Decimal("0.5")}, {"metric": "merge_rate"}, {"rule": {}}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"salt": "x"},
+        {"traffic_share": Decimal("0.5")},
+        {"metric": "merge_rate"},
+        {"rule": {}},
+    )
+    for change in changes:
         with pytest.raises(IntegrityError, match="has started"), platform():
             AbTest.objects.filter(pk=test.pk).update(**change)
     with pytest.raises(IntegrityError, match="variants are fixed"), platform():
@@ -147,7 +161,7 @@ def test_a_draft_can_go_without_trace_but_in_the_audit_log(account, owner, promp
 @pytest.mark.django_db
 def test_it_refuses_arms_that_compare_nothing(account, owner, prompt):
     other = prompt_with_version(account=account, slug="coding.z")
-    current = prompt.current_version
+    current = version_of(prompt)
     newer = PromptVersionFactory(prompt=prompt, version=2)
     cases = [
         ([], "at least one other"),
@@ -172,7 +186,7 @@ def test_it_refuses_arms_that_compare_nothing(account, owner, prompt):
             prompt=prompt,
             name="No",
             control=Arm(current, "control"),
-            treatments=[Arm(other.current_version, "foreign")],
+            treatments=[Arm(version_of(other), "foreign")],
             metric="quality_score",
             actor=owner,
         )
