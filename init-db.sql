@@ -69,8 +69,10 @@ GRANT CONNECT ON DATABASE paid_development, paid_test, paid_production TO paid_a
   GRANT CONNECT ON DATABASE paid_development, paid_test, paid_production TO paid_backup;
 \endif
 
--- pg_trgm and btree_gin are trusted extensions, so a migration may create them too (it does so in test databases);
--- pg_stat_statements takes a superuser, and shared_preload_libraries=pg_stat_statements.
+-- pg_trgm finds words with typing errors and parts of words. btree_gin lets one GIN index begin with a plain column, so
+-- that a search stays within one tenant: gin (account_id, to_tsvector(…)). Temporal's visibility tables need it too;
+-- its own tool creates it there. Both are trusted extensions, so a migration may create them too (it does so in test
+-- databases); pg_stat_statements takes a superuser, and shared_preload_libraries=pg_stat_statements.
 \connect paid_development
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;

@@ -1,0 +1,98 @@
+"""What docker-compose.yml promises: nothing public, no secret by default, and start commands that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from paid.stack import embedded
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, Any] = COMPOSE["services"]
+CONFIGURATION = (ROOT / "temporal-config.yaml").read_text()
+
+
+def test_it_has_every_part_of_the_house():
+    parts = {"postgres", "redis", "temporal", "temporal-ui", "migrate", "web", "gateway", "celery", "beat", "backup"}
+    assert parts | {"worker-control", "worker-agents"} <= set(SERVICES)
+    assert SERVICES["postgres"]["image"] == "postgres:16"
+
+
+def test_what_is_published_is_published_on_this_machine_only():
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"web", "temporal-ui"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_every_secret_is_asked_for_and_none_has_a_default():
+    asked = re.findall(r"\$\{(\w+):(.)", TEXT)
+    secrets = {(name, operator) for name, operator in asked if re.search("PASSWORD|KEY", name)}
+    assert {operator for _, operator in secrets} == {"?"}
+    assert {name for name, _ in secrets} == {
+        "SECRET_KEY",
+        "ENCRYPTION_KEYS",
+        "POSTGRES_PASSWORD",
+        "PAID_OWNER_PASSWORD",
+        "PAID_APP_PASSWORD",
+        "PAID_BACKUP_PASSWORD",
+        "REDIS_PASSWORD",
+        "TEMPORAL_DATABASE_PASSWORD",
+    }
+    plain = [
+        f"{service}.{name}"
+        for service, definition in SERVICES.items()
+        for name, value in definition.get("environment", {}).items()
+        if re.search("PASSWORD|SECRET|_KEY", name) and "${" not in str(value)
+    ]
+    assert plain == []
+
+
+def test_the_backup_knows_none_of_the_applications_secrets():
+    assert list(SERVICES["backup"]["environment"]) == ["DATABASE_BACKUP_URL"]
+
+
+def test_only_the_migration_knows_the_owner():
+    assert [name for name, one in SERVICES.items() if "DATABASE_OWNER_URL" in one.get("environment", {})] == ["migrate"]
+
+
+def test_the_servers_wal_is_archived_as_the_embedded_servers_is():
+    command = SERVICES["postgres"]["command"]
+    (archive,) = [word.removeprefix("archive_command=") for word in command if word.startswith("archive_command=")]
+    wal = "'/var/lib/postgresql/wal'"
+    assert archive.replace("$$", "$") == embedded.ARCHIVE_COMMAND.replace("{wal}", wal)
+    assert {"archive_mode=on", "archive_timeout=60"} <= set(command)
+    assert "wal:/var/lib/postgresql/wal" in SERVICES["postgres"]["volumes"]
+
+
+@pytest.mark.parametrize("service", sorted(name for name, one in SERVICES.items() if one.get("image") == "paid:local"))
+def test_its_start_command_is_one_of_ours(service: str):
+    words = " ".join(SERVICES[service].get("command", []))
+    named = re.findall(r"manage\.py (\w+)", words)
+    assert set(named) <= set(get_commands())
+    assert named or "uvicorn paid.asgi:application" in words or words.startswith("celery -A paid ")
+
+
+def test_server_and_schema_of_temporal_are_of_one_version():
+    images = {
+        SERVICES[name]["image"].partition(":")[2] for name in ("temporal", "temporal-schema", "temporal-namespace")
+    }
+    assert len(images) == 1
+
+
+def test_temporals_configuration_takes_its_password_from_the_environment_and_listens_on_loopback_by_default():
+    assert CONFIGURATION.count('password: {{ env "TEMPORAL_DATABASE_PASSWORD" | quote }}') == 2
+    assert CONFIGURATION.count("password:") == 2
+    assert 'bindOnIP: {{ default "127.0.0.1" (env "TEMPORAL_BIND_IP") }}' in CONFIGURATION
+    assert CONFIGURATION.count("pluginName: postgres12") == 2
+
+
+def test_init_db_makes_every_database_that_is_used():
+    made = set(re.findall(r"^  \('(\w+)', ", (ROOT / "init-db.sql").read_text(), re.MULTILINE))
+    assert {"paid_development", "paid_test", "paid_production", "temporal", "temporal_visibility"} <= made
+    used = {"temporal", "temporal_visibility"} & set(re.findall(r"databaseName: (\w+)", CONFIGURATION))
+    assert used == {"temporal", "temporal_visibility"}
