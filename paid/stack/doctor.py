@@ -22,6 +22,7 @@ from agent_runs.sandbox import SandboxUnavailable, probe
 from agent_runs.sandbox.binaries import claude_code_program
 from agent_runs.seal import Verdict, probe_seal, spring_all
 from agent_runs.workspace import WorkspaceError
+from paid.lib import partitions, replicas
 
 CLIENT_SECONDS = 5
 
@@ -145,6 +146,28 @@ def _owner_role() -> str:
     return "all migrations are applied"
 
 
+def _partitions() -> str:
+    # First past the pool, as above.
+    psycopg.connect(settings.DATABASE_URL, connect_timeout=CLIENT_SECONDS).close()
+    alarms = partitions.unexpected()
+    if alarms:
+        words = ", ".join(f"{alarm.rows} in that of {alarm.parent}" for alarm in alarms)
+        raise UnwellError(f"default partitions hold rows that nobody expected: {words}")
+    missing = partitions.missing()
+    if missing:
+        raise UnwellError(f"{len(missing)} partitions are not made yet, the first of {missing[0].parent}")
+    tables = partitions.summaries()
+    return f"{sum(table.partitions for table in tables)} of {len(tables)} tables, nothing outside of them"
+
+
+def _replicas() -> str:
+    states = [replicas.look(alias) for alias in replicas.aliases()]
+    unusable = [state.address for state in states if not state.is_usable]
+    if unusable:
+        raise UnwellError(f"not read from, because silent or too far behind: {', '.join(unusable)}")
+    return f"{len(states)} in use" if states else "none configured: pages are read from the primary"
+
+
 def _statistics() -> str:
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements'")
@@ -214,6 +237,8 @@ EXAMINATIONS = (
         _statistics,
         "Set shared_preload_libraries=pg_stat_statements, restart PostgreSQL, run init-db.sql as a superuser.",
     ),
+    Examination("partitions", _partitions, "Run `manage.py partitions`; find out who writes rows of a strange time."),
+    Examination("replicas", _replicas, "DATABASE_REPLICA_URLS: look at the replica's log, or take it out."),
     Examination("redis", _redis, f"REDIS_URL: {START} It must run with maxmemory-policy noeviction."),
     Examination("temporal", _temporal, f"TEMPORAL_ADDRESS: {START}"),
     Examination("gateway", _gateway, "Run `manage.py gateway`, or `make up`, which starts it."),
