@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
 
@@ -103,25 +102,6 @@ def live_runs(account_id: int) -> QuerySet[AgentRun]:
     """The index agent_runs_live serves it."""
     runs = AgentRun.objects.filter(account_id=account_id, status__in=LIVE_STATUSES)
     return with_names(runs).order_by("-created_at", "-id")
-
-
-@dataclass(frozen=True)
-class ProjectTotals:
-    """What the runs of one project come to; live ones are in it with what they have spent so far."""
-
-    runs: int = 0
-    cost_usd: Decimal = Decimal(0)
-    last_started_at: datetime | None = None
-
-
-def totals_by_project(account_id: int) -> dict[int, ProjectTotals]:
-    """By project id; a project without runs is not in it. The index agent_runs_recent covers it."""
-    rows = (
-        AgentRun.objects.filter(account_id=account_id)
-        .values_list("project_id")
-        .annotate(runs=Count("*"), cost=Sum("cost_usd"), last=Max("created_at"))
-    )
-    return {project_id: ProjectTotals(runs, cost, last) for project_id, runs, cost, last in rows}
 
 
 def recent_failures(account_id: int, *, days: int, limit: int) -> list[AgentRun]:

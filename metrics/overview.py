@@ -1,13 +1,10 @@
-"""What the overview page answers, read from the daily sums and the runs' covering index."""
+"""What the overview page answers, read from daily sums."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-from django.db.models import Count
-from django.db.models.functions import TruncDate
-
-from agent_runs.models import AgentRun, RunStatus
+from metrics.analytics.runs import DayOutcomes, outcomes_by_day
 from metrics.models import BudgetPeriod, CostBudget
 from metrics.querysets import NOTHING, spend_by_day
 from projects.models import PullRequest, PullRequestState
@@ -50,9 +47,14 @@ class Overview:
 
 def read_overview(account_id: int, *, days: int = 30) -> Overview:
     first = datetime.now(UTC).date() - timedelta(days=days - 1)
-    runs = _runs_by_day(account_id, first)
     spent = spend_by_day(account_id, days)
-    chart = [Day(entry.day, *runs.get(entry.day, (0, 0, 0)), entry.cost_usd) for entry in spent]
+    runs = outcomes_by_day(account_id, since=first, until=spent[-1].day)
+    none = DayOutcomes(first, 0, 0, 0)
+    chart = [
+        Day(entry.day, found.completed, found.failed, found.other, entry.cost_usd)
+        for entry in spent
+        for found in (runs.get(entry.day, none),)
+    ]
     completed = sum(day.completed for day in chart)
     budgets = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY)
     daily_limit: Decimal | None = budgets.values_list("limit_usd", flat=True).first()
@@ -72,23 +74,3 @@ def read_overview(account_id: int, *, days: int = 30) -> Overview:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
-
-
-def _runs_by_day(account_id: int, first: date) -> dict[date, tuple[int, int, int]]:
-    rows = (
-        AgentRun.objects.filter(account_id=account_id, created_at__gte=_midnight(first))
-        .annotate(day=TruncDate("created_at", tzinfo=UTC))
-        .values_list("day", "status")
-        .annotate(count=Count("*"))
-    )
-    found: dict[date, tuple[int, int, int]] = {}
-    for day, status, count in rows:
-        completed, failed, other = found.get(day, (0, 0, 0))
-        if status == RunStatus.COMPLETED:
-            completed += count
-        elif status == RunStatus.FAILED:
-            failed += count
-        else:
-            other += count
-        found[day] = (completed, failed, other)
-    return found

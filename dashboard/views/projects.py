@@ -11,10 +11,11 @@ from django.urls import reverse
 
 from accounts.models import Role
 from agent_runs.models import AgentRun, RunStatus
-from agent_runs.querysets import ProjectTotals, live_runs, totals_by_project, with_names
+from agent_runs.querysets import live_runs, with_names
 from dashboard.forms.projects import IssueForm
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
+from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
 from projects.models import ForgeKind, Issue, IssueState, Project
 from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of

@@ -1,0 +1,251 @@
+"""The named queries, as a tenant asks them, against values that were worked out by hand."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from agent_runs.models import RunStatus
+from metrics.analytics.quality import WorstRun, quality_trend, rolling_by_variant, worst_runs
+from metrics.analytics.reading import ask
+from metrics.analytics.runs import DayOutcomes, cohorts, outcomes_by_day, percentiles, totals_by_project
+from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
+from metrics.models import Dimension, Measure
+from paid.lib.tenancy import tenant
+from tests.factories.accounts import AccountFactory, MembershipFactory, UserFactory
+from tests.factories.agent_runs import AgentRunFactory, finished_run
+from tests.factories.metrics import QualityMetricFactory, TokenUsageFactory, UsageDailyFactory
+from tests.factories.projects import ProjectFactory
+from tests.factories.prompts import AbTestFactory, AbVariantFactory, PromptFactory, PromptVersionFactory
+
+pytestmark = pytest.mark.django_db
+MONTH: dict[str, Any] = {"since": date(2026, 1, 1), "until": date(2026, 1, 31)}
+
+
+def at(day: int, hour: int = 12) -> datetime:
+    return datetime(2026, 1, day, hour, tzinfo=UTC)
+
+
+def ended(project, day: int = 5, *, seconds: int = 40, status: RunStatus = RunStatus.COMPLETED, **run: Any):
+    begun = at(day, 10)
+    times = {"created_at": at(day, 9), "started_at": begun, "finished_at": begun + timedelta(seconds=seconds)}
+    return finished_run(status=status, project=project, **times, **run)
+
+
+def test_rdr_003_scenario_3_calculate_ab_test_statistics():
+    """Window functions correctly compute rolling averages: 30 runs per variant, in order of time.
+
+    A scores 0.01, 0.02, … 0.35. Its 30th mean is (1 + … + 30) / 30 / 100 = 0.155; the 35th drops the first five:
+    (6 + … + 35) / 30 / 100 = 0.205. B always scores 0.5.
+    """
+    project = ProjectFactory()
+    test = AbTestFactory(prompt=PromptFactory(account=project.account))
+    a, b = AbVariantFactory(ab_test=test, is_control=True), AbVariantFactory(ab_test=test)
+    for number in range(1, 36):
+        run = AgentRunFactory(project=project)
+        moment = at(1) + timedelta(hours=number)
+        score = Decimal(number) / 100
+        QualityMetricFactory(agent_run=run, ab_variant_id=a.pk, created_at=moment, quality_score=score)
+    unscored = AgentRunFactory(project=project)
+    QualityMetricFactory(agent_run=unscored, ab_variant_id=a.pk, created_at=at(1, 20), quality_score=None)
+    for hour in (3, 4):
+        run = AgentRunFactory(project=project)
+        QualityMetricFactory(agent_run=run, ab_variant_id=b.pk, created_at=at(2, hour), quality_score=Decimal("0.5"))
+
+    with tenant(project.account_id), connection.cursor() as cursor:
+        cursor.execute("SELECT current_user::text")
+        assert cursor.fetchone() == ("paid_tenant",)
+        points = rolling_by_variant(project.account_id, test.pk)
+        latest = rolling_by_variant(project.account_id, test.pk, points=1)
+    of_a = [(point.mean, point.runs) for point in points if point.variant_id == a.pk]
+    assert len(of_a) == 35
+    assert of_a[0] == (Decimal("0.01"), 1)
+    assert of_a[1] == (Decimal("0.015"), 2)
+    assert of_a[29] == (Decimal("0.155"), 30)
+    assert of_a[34] == (Decimal("0.205"), 30)
+    assert [(point.mean, point.runs) for point in points if point.variant_id == b.pk] == [
+        (Decimal("0.5"), 1),
+        (Decimal("0.5"), 2),
+    ]
+    # The last point alone is the mean of the same 30 runs.
+    assert [(point.variant_id, point.mean) for point in latest] == [(a.pk, Decimal("0.205")), (b.pk, Decimal("0.5"))]
+
+
+def test_every_breakdown_of_the_spend_adds_up_to_the_ledger():
+    alice = UserFactory(name="Alice")
+    project = ProjectFactory(name="slugify")
+    MembershipFactory(account=project.account, user=alice)
+    first = AgentRunFactory(project=project, requested_by=alice)
+    second = AgentRunFactory(project=project)
+    TokenUsageFactory(run=first, created_at=at(5), cost_usd=Decimal("0.5"))
+    TokenUsageFactory(run=first, created_at=at(6), cost_usd=Decimal("0.125"))
+    TokenUsageFactory(run=second, created_at=at(31, 23), cost_usd=Decimal(0), is_priced=False)
+    TokenUsageFactory(run=second, created_at=at(31, 23) + timedelta(hours=1), cost_usd=Decimal(9))
+
+    with tenant(project.account_id, alice.pk):
+        found = {by: spend_by(by, project.account_id, **MONTH) for by in BREAKDOWNS}
+    assert {
+        by: (sum(one.cost_usd for one in lines), sum(one.calls for one in lines)) for by, lines in found.items()
+    } == (dict.fromkeys(BREAKDOWNS, (Decimal("0.625"), 3)))
+    assert [(one.name, one.cost_usd, one.unpriced_calls) for one in found["person"]] == [
+        ("Alice", Decimal("0.625"), 0),
+        ("Nobody (a label or the API)", Decimal(0), 1),
+    ]
+    assert [(one.name, one.calls) for one in found["project"]] == [("slugify", 3)]
+    days = {one.name: one.cost_usd for one in found["day"]}
+    assert len(days) == 31
+    assert days["2026-01-05"] == Decimal("0.5")
+    assert days["2026-01-07"] == 0
+
+
+def test_the_forecast_is_the_mean_of_the_days_before_with_an_interval():
+    """14 days of 1 and 3 USD by turns, 1 USD today: mean 2, s = √(14/13) = 1.03775, 17 days remain.
+
+    Expected 29 + 1 + 16·2 = 62; t(13) = 1.35017, so ± 1.35017 · 1.03775 · √(17 + 17²/14) = 8.597.
+    """
+    account = AccountFactory()
+    for day in range(1, 15):
+        UsageDailyFactory(account=account, day=date(2026, 1, day), cost_usd=Decimal(1 if day % 2 else 3))
+    UsageDailyFactory(account=account, day=date(2026, 1, 15), cost_usd=Decimal(1))
+
+    with tenant(account.pk):
+        found = forecast(account.pk, today=date(2026, 1, 15))
+    assert (found.spent_usd, found.expected_usd, found.days_of_history) == (Decimal(29), Decimal(62), 14)
+    assert (found.low_usd, found.high_usd) == (Decimal("53.40"), Decimal("70.60"))
+
+
+def test_a_week_is_needed_before_anything_is_foretold():
+    account = AccountFactory()
+    for day in range(1, 7):
+        UsageDailyFactory(account=account, day=date(2026, 1, day), cost_usd=Decimal(1))
+
+    with tenant(account.pk):
+        found = forecast(account.pk, today=date(2026, 1, 7))
+    assert (found.spent_usd, found.expected_usd, found.low_usd, found.days_of_history) == (Decimal(6), None, None, 6)
+
+
+def test_an_account_that_never_spent_has_no_forecast():
+    account = AccountFactory()
+    with tenant(account.pk):
+        found = forecast(account.pk, today=date(2026, 1, 7))
+    assert (found.spent_usd, found.expected_usd, found.days_of_history) == (Decimal(0), None, 0)
+
+
+def test_a_cohort_of_a_prompt_version_says_success_cost_and_worth():
+    project = ProjectFactory()
+    prompt = PromptFactory(account=project.account, name="Implement")
+    version = PromptVersionFactory(prompt=prompt, version=2)
+    run: dict[str, Any] = {"prompt_version": version, "cost_usd": Decimal(1)}
+    done = [ended(project, seconds=seconds, **run) for seconds in (10, 20, 30)]
+    ended(project, seconds=40, status=RunStatus.FAILED, **run)
+    ended(project, seconds=50, status=RunStatus.STOPPED, **run)
+    AgentRunFactory(project=project, created_at=at(5), **run)
+    for finished, score, is_merged in zip(done, ("0.8", "0.6", None), (True, True, False), strict=True):
+        worth = score and Decimal(score)
+        QualityMetricFactory(agent_run=finished, quality_score=worth, is_merged=is_merged, created_at=at(5))
+
+    with tenant(project.account_id):
+        [found] = cohorts(Dimension.PROMPT_VERSION, project.account_id, **MONTH)
+    assert (found.name, found.runs, found.completed, found.failed, found.stopped) == ("Implement v2", 5, 3, 1, 1)
+    assert (found.success_rate, found.mean_seconds, found.cost_usd) == (0.75, 30.0, Decimal(5))
+    assert (found.scored, found.mean_score) == (2, Decimal("0.7"))
+    assert (found.merged, found.unmerged, found.cost_per_merged_usd) == (2, 1, Decimal("2.5"))
+
+
+def test_a_share_of_nothing_is_not_known():
+    project = ProjectFactory()
+    ended(project, status=RunStatus.STOPPED)
+
+    with tenant(project.account_id):
+        [found] = cohorts(Dimension.LANGUAGE_MODEL, project.account_id, **MONTH)
+    assert (found.success_rate, found.mean_score, found.cost_per_merged_usd) == (None, None, None)
+
+
+def test_days_count_what_ended_and_what_is_live():
+    project = ProjectFactory()
+    ended(project, 5)
+    ended(project, 5, status=RunStatus.FAILED)
+    ended(project, 6, status=RunStatus.STOPPED)
+    AgentRunFactory(project=project, created_at=at(6), status=RunStatus.RUNNING)
+
+    with tenant(project.account_id):
+        assert outcomes_by_day(project.account_id, **MONTH) == {
+            date(2026, 1, 5): DayOutcomes(date(2026, 1, 5), 1, 1, 0),
+            date(2026, 1, 6): DayOutcomes(date(2026, 1, 6), 0, 0, 2),
+        }
+
+
+def test_a_projects_totals_hold_live_runs_too():
+    project = ProjectFactory()
+    ended(project, 5, cost_usd=Decimal("0.5"))
+    AgentRunFactory(project=project, created_at=at(7), status=RunStatus.RUNNING, cost_usd=Decimal("0.25"))
+
+    with tenant(project.account_id):
+        [(project_id, totals)] = totals_by_project(project.account_id).items()
+    assert (project_id, totals.runs, totals.cost_usd, totals.last_started_at) == (project.pk, 2, Decimal("0.75"), at(7))
+
+
+def test_percentiles_of_few_runs_are_exact():
+    """10, 20, 30, 40: the median lies between 20 and 30; the 90th percentile 0.9 · 3 = 2.7 steps above 10."""
+    project = ProjectFactory()
+    for seconds in (10, 20, 30, 40):
+        ended(project, seconds=seconds)
+
+    with tenant(project.account_id):
+        found = percentiles(Measure.SECONDS, project.account_id, **MONTH)
+    assert found is not None
+    assert (found.median, found.p90, found.is_exact) == (25.0, 37.0, True)
+    assert found.p99 == pytest.approx(39.7)
+
+
+def test_percentiles_of_many_runs_are_read_from_buckets_within_one_percent():
+    """Of 1, 2, … 10 seconds the 5th, the 9th and the 10th."""
+    project = ProjectFactory()
+    for seconds in range(1, 11):
+        ended(project, seconds=seconds)
+
+    with tenant(project.account_id):
+        [(found,)] = ask("runs", "percentiles_of_buckets", measure="seconds", account=project.account_id, **MONTH)
+    assert found == [pytest.approx(5, rel=0.01), pytest.approx(9, rel=0.01), pytest.approx(10, rel=0.01)]
+
+
+def test_the_trend_weighs_a_week_by_its_runs_and_the_worst_come_first():
+    """Day 5: 0.2 and 0.4, mean 0.3. Day 6: 0.9. The week until day 6: (0.2 + 0.4 + 0.9) / 3 = 0.5."""
+    project = ProjectFactory()
+    scores = ((5, "0.2"), (5, "0.4"), (6, "0.9"), (6, None))
+    made = [
+        QualityMetricFactory(
+            agent_run=ended(project, day), created_at=at(day), quality_score=score and Decimal(score)
+        ).agent_run_id
+        for day, score in scores
+    ]
+
+    with tenant(project.account_id):
+        trend = {one.day.day: one for one in quality_trend(project.account_id, **MONTH)}
+        worst = worst_runs(project.account_id, **MONTH, limit=2)
+    assert len(trend) == 31
+    assert (trend[4].scored, trend[4].mean, trend[4].week_mean) == (0, None, None)
+    assert (trend[5].scored, trend[5].mean, trend[5].week_mean) == (2, Decimal("0.3"), Decimal("0.3"))
+    assert (trend[6].scored, trend[6].mean, trend[6].week_mean) == (1, Decimal("0.9"), Decimal("0.5"))
+    assert (trend[7].scored, trend[7].mean, trend[7].week_mean) == (0, None, Decimal("0.5"))
+    assert worst == [WorstRun(made[0], Decimal("0.2")), WorstRun(made[1], Decimal("0.4"))]
+
+
+def test_another_account_sees_nothing_even_when_it_asks_by_id():
+    project = ProjectFactory()
+    run = ended(project)
+    TokenUsageFactory(run=run, created_at=at(5))
+    QualityMetricFactory(agent_run=run, created_at=at(5), quality_score=Decimal("0.5"))
+    theirs = project.account_id
+
+    with tenant(AccountFactory().pk):
+        assert [spend_by(by, theirs, **MONTH) for by in ("project", "model", "prompt", "person")] == [[], [], [], []]
+        assert sum(one.cost_usd for one in spend_by("day", theirs, **MONTH)) == 0
+        assert cohorts(Dimension.PROJECT, theirs, **MONTH) == []
+        assert outcomes_by_day(theirs, **MONTH) == {}
+        assert totals_by_project(theirs) == {}
+        assert percentiles(Measure.USD, theirs, **MONTH) is None
+        assert worst_runs(theirs, **MONTH) == []
+        assert forecast(theirs, today=date(2026, 1, 20)).spent_usd == 0
