@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Max
 from psycopg.errors import UniqueViolation
+from pydantic_core import PydanticSerializationError, to_json
 
 from agent_runs.contracts import AgentEvent, EventKind
 from agent_runs.models import AgentRun, AgentRunLog, LogKind
@@ -119,7 +120,11 @@ def _field(text: str) -> str:
 
 
 def _json(metadata: Mapping[str, Any]) -> str:
-    text = _encoded(metadata)  # which escapes every sign that COPY knows but the backslash
+    # Either escapes every sign that COPY knows but the backslash.
+    try:
+        text = to_json(metadata).decode()
+    except PydanticSerializationError:  # half a surrogate pair, which the slower one leaves to the end
+        text = _encoded(metadata)
     if "\\u0000" in text:  # jsonb takes no NUL, not even as an escape
         text = _NUL_IN_JSON.sub("\\1\ufffd", text)
     return text.replace("\\", "\\\\")

@@ -52,7 +52,7 @@ def terminate_whom(blocking_pid: int) -> None:
         waiting = watcher.execute(BLOCKED_BY, [blocking_pid]).fetchall()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL ROLE NONE")
-        cursor.execute("SELECT pg_terminate_backend(%s)", [waiting[0][0]])
+        cursor.execute("SELECT pg_terminate_backend(%s)", [int(str(waiting[0][0]))])
         assert cursor.fetchone() == (True,)
 
 
@@ -101,7 +101,8 @@ def test_the_tail_takes_a_bounded_piece_of_a_long_spool_and_no_more_until_it_is_
     run = AgentRunFactory()
     spool(tmp_path, [f"{number} " + "x" * 7_900 for number in range(1_200)])
     tail = SpoolTail(run, str(tmp_path))
-    steps, written = [], 0
+    steps: list[int] = []
+    written = 0
     while tail.read():
         steps.append(tail.offset - sum(steps))
         found = contents(run)
