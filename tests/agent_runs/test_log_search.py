@@ -45,9 +45,7 @@ def index() -> int:
     return sum(index_backlog())
 
 
-def find(
-    asker: AgentRun, words: str, *, size: int = 50, before: LogPosition | None = None, **narrowed: object
-) -> LogHits:
+def find(asker: AgentRun, words: str, *, size: int = 50, before: LogPosition | None = None, **narrowed: Any) -> LogHits:
     with tenant(asker.account_id), connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == ("paid_tenant",)
