@@ -1,8 +1,8 @@
 """Shape of `projects.settings`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from accounts.settings_shape import SettingName
 
@@ -18,3 +18,7 @@ class ProjectSettings(BaseModel):
     is_demo: bool = False
     language: str = ""
     limits: dict[Limit, int | float | str] = {}
+    # Lines of shell that Paid runs on a clean copy of what an agent committed, sealed; empty runs none.
+    test_command: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    lint_command: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    check_seconds: Annotated[int, Field(ge=1, le=600)] = 300

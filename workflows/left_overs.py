@@ -38,9 +38,10 @@ def clear_left_overs() -> list[int]:
     left = sorted(set(here) - live)
     for run_id in left:
         run_dir = here[run_id]
-        if supervisor.is_alive(str(run_dir)):
+        if living := supervisor.live_in(str(run_dir)):
             logger.warning("The agent of run %s lived on after its run", run_id)
-            supervisor.request_stop(str(run_dir), "The run has ended.")
+            for directory in living:
+                supervisor.request_stop(directory, "The run has ended.")
         else:
             shutil.rmtree(run_dir, ignore_errors=True)
     return left

@@ -1,5 +1,7 @@
 """The words of a publication: commit, pull request, comment."""
 
+from collections.abc import Sequence
+
 from agent_runs.contracts import CommitOutcome
 from agent_runs.models import AgentRun
 from projects.forges.base import ForgeIssue, ForgePullRequest
@@ -40,11 +42,15 @@ def was_edited(run: AgentRun, told: ForgeIssue) -> bool:
     )
 
 
-def pull_request_body(run: AgentRun, commit: CommitOutcome, *, is_edited: bool = False) -> str:
+def pull_request_body(
+    run: AgentRun, commit: CommitOutcome, *, checks: Sequence[str] = (), is_edited: bool = False
+) -> str:
+    """`checks` are lines about what was run on the commit."""
     version = run.prompt_version
     parts = [
         f"Closes #{run.issue.number}.",
         run.summary.strip()[:SUMMARY_CHARACTERS],
+        "\n".join(f"- {line}" for line in checks),
         f"Made by run {run.pk} with {run.language_model}{_scripted(run)}, prompt `{version.prompt.slug}` "
         f"version {version.version}. A person decides whether it is merged.",
     ]

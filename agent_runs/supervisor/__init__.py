@@ -3,7 +3,7 @@
 A worker that is killed leaves the agent running and attaches again; the agent is paid for once.
 """
 
-from agent_runs.supervisor.control import is_alive, list_live, read_exit, request_stop, stop_all
+from agent_runs.supervisor.control import is_alive, list_live, live_in, read_exit, request_stop, stop_all
 from agent_runs.supervisor.launch import SupervisorFailed, launch, start
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "is_alive",
     "launch",
     "list_live",
+    "live_in",
     "read_exit",
     "request_stop",
     "start",

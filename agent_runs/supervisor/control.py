@@ -7,6 +7,9 @@ from pathlib import Path
 from agent_runs.contracts import ExitRecord
 from agent_runs.supervisor import files
 
+# Below a run's directory: one directory for each command that checks its commit, supervised like the agent.
+CHECKS = "checks"
+
 
 def is_alive(run_dir: str) -> bool:
     return files.is_locked(run_dir)
@@ -33,11 +36,18 @@ def request_stop(run_dir: str, reason: str) -> None:
 
 
 def list_live(runs_dir: str) -> list[str]:
-    """Directories under `runs_dir` whose supervisor lives."""
+    """Directories under `runs_dir` whose supervisor lives: of agents, and of the checks of their commits."""
     root = Path(runs_dir)
     if not root.is_dir():
         return []
-    return [str(path) for path in sorted(root.iterdir()) if path.is_dir() and is_alive(str(path))]
+    return [found for path in sorted(root.iterdir()) if path.is_dir() for found in live_in(str(path))]
+
+
+def live_in(run_dir: str) -> list[str]:
+    """The run's directory, and those of its checks, as far as their supervisors live."""
+    checks = Path(run_dir) / CHECKS
+    below = sorted(path for path in checks.iterdir() if path.is_dir()) if checks.is_dir() else []
+    return [str(path) for path in (Path(run_dir), *below) if is_alive(str(path))]
 
 
 def stop_all(runs_dir: str, reason: str, timeout_seconds: float = 8) -> list[str]:

@@ -5,12 +5,15 @@ from agent_runs.workspace.commit import commit_all
 from agent_runs.workspace.difference import diff
 from agent_runs.workspace.errors import NestedRepository, WorkspaceError, WorkspaceRefused
 from agent_runs.workspace.scan import scan
+from agent_runs.workspace.verify import Check, check_commit
 
 __all__ = [
+    "Check",
     "NestedRepository",
     "WorkspaceError",
     "WorkspaceRefused",
     "branch_name",
+    "check_commit",
     "commit_all",
     "diff",
     "prepare",

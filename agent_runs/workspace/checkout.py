@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.text import slugify
 
 from agent_runs.contracts import ReadOnlyBind, Workspace
+from agent_runs.supervisor.control import CHECKS
 from agent_runs.workspace.cache import resolve_branch, update_cache
 from agent_runs.workspace.contents import look_into
 from agent_runs.workspace.errors import as_workspace_error
@@ -117,7 +118,7 @@ def remove(run_dir: str) -> None:
     """Delete the run's files and git directories; the spool stays. Does nothing the second time."""
     root = Path(run_dir)
     (root / _RECORD).unlink(missing_ok=True)
-    left = [str(root / name) for name in (_FILES, _GIT_DIR) if (root / name).exists()]
+    left = [str(root / name) for name in (_FILES, _GIT_DIR, CHECKS) if (root / name).exists()]
     if left:
         # A directory without permissions cannot be emptied, not even by its owner. Links are not followed.
         _run("chmod", "-R", "u+rwX", "--", *left)

@@ -12,6 +12,7 @@ from projects.models import ForgeKind, Issue, IssueState, Project
 from projects.repositories import local_repository
 
 OWNER, REPOSITORY, BRANCH = "sample", "textkit", "main"
+SETTINGS = {"is_demo": True, "test_command": "python3 -m unittest"}
 _FILES = Path(__file__).parent / "repository"
 _ISSUE = Path(__file__).parent / "issue.md"
 # The same files make the same commit everywhere.
@@ -35,7 +36,7 @@ def create_sample_project(*, account: Account) -> Project:
         forge=ForgeKind.LOCAL,
         owner=OWNER,
         repo=REPOSITORY,
-        defaults={"name": "Sample: textkit", "default_branch": BRANCH, "settings": {"is_demo": True}},
+        defaults={"name": "Sample: textkit", "default_branch": BRANCH, "settings": SETTINGS},
     )
     # Two callers at once make one repository: the second waits here and finds it.
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)

@@ -7,6 +7,7 @@ server's own counters.
 import re
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.db.models import Count, Sum
 
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, AgentRunLog, RunDiff, RunStatus, RunStep
 from agent_runs.supervisor.guard import descendants
-from metrics.models import BudgetReservation, TokenUsage
+from metrics.models import BudgetReservation, QualityMetric, TokenUsage
 from paid.lib.git import git_text
 from paid.lib.tenancy import platform, tenant
 from projects.models import Issue, PullRequest, WorkState
@@ -105,6 +106,12 @@ def test_a_run_goes_from_an_issue_to_a_pull_request(house: House, gateway: Gatew
     assert (diff.files_changed, diff.lines_added, diff.lines_removed) == (1, 1, 1)
     assert run.pull_request_id == pull_request.pk
     assert issue.work_state == WorkState.IN_REVIEW
+    assert "- Tests: `python3 -m unittest` passes on a clean copy of the commit." in pull_request.body
+    with platform():
+        quality = QualityMetric.objects.get(agent_run=run)
+    assert (quality.has_passing_tests, quality.has_clean_lint) == (True, None)
+    assert quality.quality_score is not None
+    assert quality.quality_score > Decimal("0.8")
     assert steps == [(name, "done") for name in ("queue", "workspace", "agent", "publish", "finish")]
     rows = log_rows(run)
     assert rows == sorted(set(rows))

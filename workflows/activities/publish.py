@@ -6,7 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agent_runs import workspace
-from agent_runs.contracts import Workspace
+from agent_runs.contracts import CommitOutcome, Workspace
 from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.notes import note
 from agent_runs.operations import advance_run, begin_step, end_step, explain_step, record_outcome, store_diff
@@ -16,6 +16,7 @@ from projects.forges.github.errors import BranchTaken
 from projects.forges.registry import forge_for
 from projects.models import PullRequest
 from workflows.activities.attempts import alone_in, bounded_surprises, has_attempts_left
+from workflows.activities.checks import check_commit_of, in_words, is_given_up
 from workflows.activities.outcomes import (
     ALREADY_ENDED,
     DONE,
@@ -143,6 +144,14 @@ def _publish(run: AgentRun) -> StepOutcome:
     findings = workspace.scan(git_dir=place.git_dir, base_sha=place.base_sha, head_sha=commit.head_sha)
     if findings:
         return outcome_of_findings(findings)
+    return _offer(run, place, commit, commit.head_sha)
+
+
+def _offer(run: AgentRun, place: Workspace, commit: CommitOutcome, head_sha: str) -> StepOutcome:
+    """Check the commit, and open its pull request if it is still wanted then."""
+    checks = [in_words(check) for check in check_commit_of(run, place, head_sha)]
+    if checks and is_given_up(run):
+        return STOPPED
     told = forge_for(run.project).fetch_issue(run.project, run.issue.number)
     if told.state == "closed":
         return failed(
@@ -154,7 +163,8 @@ def _publish(run: AgentRun) -> StepOutcome:
     if is_edited:
         with tenant(run.account_id):
             note(run=run, text=EDITED)
-    _open_pull_request(run, place, commit.head_sha, title, pull_request_body(run, commit, is_edited=is_edited))
+    body = pull_request_body(run, commit, checks=checks, is_edited=is_edited)
+    _open_pull_request(run, place, head_sha, title, body)
     return DONE
 
 
