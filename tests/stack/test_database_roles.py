@@ -57,7 +57,8 @@ def test_nobody_but_the_owner_makes_anything_in_the_database(role: str):
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT has_schema_privilege(%s, 'public', 'CREATE'),"
-            " has_database_privilege(%s, current_database(), 'CREATE'), (SELECT count(*) FROM pg_class WHERE pg_get_userbyid(relowner) = %s)",
+            " has_database_privilege(%s, current_database(), 'CREATE'),"
+            " (SELECT count(*) FROM pg_class WHERE pg_get_userbyid(relowner) = %s)",
             [role, role, role],
         )
         assert cursor.fetchone() == (False, False, 0)
