@@ -79,7 +79,7 @@ def _rude_models() -> list[Case]:
     return [
         Case(Deed.MODEL, "stalls", start, "failed", "agent_stalled", "scripted-stall", stall_seconds=12),
         Case(Deed.MODEL, "breaks off", start, "failed", "agent_error", "scripted-break"),
-        Case(Deed.MODEL, "answers 429", start, "failed", "agent_error", "scripted-429"),
+        Case(Deed.MODEL, "answers 429", start, "failed", "model_overloaded", "scripted-429"),
         Case(Deed.MODEL, "answers 529, then well", start, model="scripted-529-then-ok"),
     ]
 

@@ -91,10 +91,13 @@ class Faulting:
             Point.TOOL_CALL: lambda: self._is_calling_a_tool(run_id),
             Point.PUBLISH: (self._house.holds / "reached-push").exists,
         }
+        self._wait_until(seen[point], f"run {run_id} did not come to {point}")
+
+    def _wait_until(self, holds: Callable[[], bool], complaint: str) -> None:
         deadline = time.monotonic() + POINT_SECONDS
-        while not seen[point]():
+        while not holds():
             if time.monotonic() > deadline:
-                raise HouseError(f"run {run_id} did not come to {point}:\n{self._house.last_words()}")
+                raise HouseError(f"{complaint}:\n{self._house.last_words()}")
             time.sleep(0.01)
 
     def _is_answered(self, run_id: int) -> bool:
@@ -130,5 +133,7 @@ class Faulting:
         run_dir = self._house.runs / str(run_id)
         pid = int(json.loads((run_dir / "supervisor.json").read_text())["pid"])
         spool = run_dir / "spool.ndjson"
-        bound = (spool.stat().st_size if spool.exists() else 0) + SPOOL_BYTES_LEFT
+        # The bound holds for all that the supervisor writes: its start, files in memory among it, must be over.
+        self._wait_until(lambda: spool.exists() and spool.stat().st_size > 0, f"run {run_id} did not spool")
+        bound = spool.stat().st_size + SPOOL_BYTES_LEFT
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (bound, bound))
