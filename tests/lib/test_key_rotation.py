@@ -77,13 +77,12 @@ def test_a_dry_run_counts_by_key_and_changes_nothing(secrets):
     before = key_ids()
     code, out, _ = run_command("--dry-run", "--json")
     assert code == 0
-    assert json.loads(out) == {
-        "key": "new",
-        "sealed_by": {
-            "github_tokens.token": {"old": 5},
-            "provider_keys.key": {"old": 1},
-            "projects.webhook_secret": {"old": 1},
-        },
+    report = json.loads(out)
+    assert report["key"] == "new"
+    assert {place: keys for place, keys in report["sealed_by"].items() if keys} == {
+        "github_tokens.token": {"old": 5},
+        "provider_keys.key": {"old": 1},
+        "projects.webhook_secret": {"old": 1},
     }
     assert key_ids() == before
     assert "7 secrets would be sealed anew under 'new'." in run_command("--dry-run")[1]
@@ -94,7 +93,8 @@ def test_it_seals_all_anew_and_everything_opens_without_the_old_key(settings, se
     code, out, _ = run_command("--json")
     assert code == 0
     report = json.loads(out)
-    assert report["resealed"] == {"github_tokens.token": 5, "provider_keys.key": 1, "projects.webhook_secret": 1}
+    resealed = {place: count for place, count in report["resealed"].items() if count}
+    assert resealed == {"github_tokens.token": 5, "provider_keys.key": 1, "projects.webhook_secret": 1}
     assert report["remaining"] == []
     use_keys(settings, NEW)
     assert opened() == secrets
