@@ -15,7 +15,7 @@ from django.db import connection
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 
-from accounts.models import Membership
+from accounts.models import Membership, Role
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog, RunStep
 from agent_runs.querysets import log_rows
 from dashboard.log_lines import lines
@@ -85,15 +85,16 @@ class LiveView:
                 if run is None or membership is None:
                     return None
                 rows = list(log_rows(run, after=after)[:BATCH_ROWS])
-                return Snapshot(run, rows, self._fragments(request, run, may_start=may_work(membership)))
+                return Snapshot(run, rows, self._fragments(request, run, membership))
         finally:
             connection.close()
 
-    def _fragments(self, request: HttpRequest, run: AgentRun, *, may_start: bool) -> dict[str, str]:
+    def _fragments(self, request: HttpRequest, run: AgentRun, membership: Membership) -> dict[str, str]:
         context = {
             "run": run,
             "is_live": run.status in LIVE_STATUSES,
-            "may_start": may_start,
+            "may_start": may_work(membership),
+            "may_grant": membership.may(Role.ADMIN),
             "steps": list(RunStep.objects.filter(agent_run=run).order_by("started_at", "id")),
             "reservation": BudgetReservation.objects.filter(agent_run=run).first(),
         }

@@ -19,6 +19,7 @@ from projects.models import Project
 # No run lives longer; the sweep closes what a crash left open.
 ESCROW_LIFETIME = timedelta(days=2)
 NOTHING = Decimal(0)
+USUAL_THRESHOLD = Decimal("0.8")
 
 
 def open_escrow(*, run: AgentRun, wanted_usd: Decimal | None = None) -> None:
@@ -92,14 +93,22 @@ def correct_usage(*, request_id: UUID, corrected_cost_usd: Decimal, correction_i
 
 @transaction.atomic
 def set_budget(
-    *, account: Account, project: Project | None, period: str, limit_usd: Decimal, is_hard: bool, actor: User
+    *,
+    account: Account,
+    project: Project | None,
+    period: str,
+    limit_usd: Decimal,
+    is_hard: bool,
+    actor: User,
+    alert_threshold: Decimal = USUAL_THRESHOLD,
 ) -> CostBudget:
     """Set the limit of a period for the account (no project) or one project; the one that stood there is replaced.
 
     Runs that live keep the money they took; what starts after this asks the new limit.
     """
+    defaults = {"limit_usd": limit_usd, "is_hard": is_hard, "alert_threshold": alert_threshold}
     budget, is_new = CostBudget.objects.update_or_create(
-        account=account, project=project, period=period, defaults={"limit_usd": limit_usd, "is_hard": is_hard}
+        account=account, project=project, period=period, defaults=defaults
     )
     _audit_budget(budget, "created" if is_new else "changed", actor)
     return budget
@@ -125,5 +134,6 @@ def _audit_budget(budget: CostBudget, verb: str, actor: User) -> None:
             "period": budget.period,
             "limit_usd": str(budget.limit_usd),
             "is_hard": budget.is_hard,
+            "alert_threshold": f"{budget.alert_threshold:.3f}",
         },
     )

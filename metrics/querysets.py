@@ -3,14 +3,25 @@
 Every read stands in the caller's tenancy context: a tenant sees its own rows only.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Max, Q, Sum
 
-from metrics.models import BudgetPeriod, CostBudget, TokenUsage, UsageDaily
+from metrics.models import (
+    BudgetAlert,
+    BudgetPeriod,
+    BudgetReservation,
+    CallState,
+    CostBudget,
+    GatewayCall,
+    TokenUsage,
+    UsageDaily,
+)
+from prompts.models import LanguageModel
 
 NOTHING = Decimal(0)
 
@@ -54,15 +65,35 @@ def cost_of_run(run_id: int) -> RunCost:
 
 @dataclass(frozen=True)
 class BudgetUse:
-    """A budget and what its period has spent so far; `spent_usd` is None for a limit per run."""
+    """A budget, what its period has spent so far, and what live runs hold; None for a limit per run."""
 
     budget: CostBudget
     spent_usd: Decimal | None
+    held_usd: Decimal | None = None
 
     @property
     def share(self) -> Decimal | None:
         limit: Decimal = self.budget.limit_usd
         return self.spent_usd / limit if self.spent_usd is not None and limit else None
+
+    @property
+    def left_usd(self) -> Decimal | None:
+        """What a run that starts now could get of it; never less than nothing."""
+        if self.spent_usd is None or self.held_usd is None:
+            return None
+        return max(self.budget.limit_usd - self.spent_usd - self.held_usd, NOTHING)
+
+    @property
+    def spent_percent(self) -> int:
+        """Of the bar's width."""
+        return min(int((self.share or NOTHING) * 100), 100)
+
+    @property
+    def held_percent(self) -> int:
+        """Of the bar's width, beside what is spent."""
+        limit: Decimal = self.budget.limit_usd
+        share = self.held_usd / limit if self.held_usd and limit else NOTHING
+        return min(int(share * 100), 100 - self.spent_percent)
 
 
 def budgets_of(account_id: int) -> list[BudgetUse]:
@@ -82,7 +113,66 @@ def budgets_of(account_id: int) -> list[BudgetUse]:
         spent[row["project_id"], BudgetPeriod.MONTH] = row["month_usd"]
     budgets = CostBudget.objects.filter(account_id=account_id).select_related("project")
     ordered = budgets.order_by(F("project__name").asc(nulls_first=True), "project_id", "period")
-    return [BudgetUse(budget, _spent_of(budget, spent)) for budget in ordered]
+    held = _held_by_project(account_id)
+    return [BudgetUse(budget, _spent_of(budget, spent), _held_of(budget, held)) for budget in ordered]
+
+
+def _held_by_project(account_id: int) -> Mapping[int, Decimal]:
+    """What open escrows may still spend, and the worst case of calls that outlived theirs; as `budget_left` counts."""
+    held: defaultdict[int, Decimal] = defaultdict(Decimal)
+    reservations = BudgetReservation.objects.filter(account_id=account_id)
+    for project_id, usd in (
+        reservations.filter(closed_at=None)
+        .values_list("project_id")
+        .annotate(usd=Sum(F("amount_usd") - F("drawn_usd")))
+    ):
+        held[project_id] += usd
+    calls = dict(
+        GatewayCall.objects.filter(account_id=account_id, state=CallState.OPEN)
+        .values_list("agent_run_id")
+        .annotate(usd=Sum("hold_usd"))
+    )
+    late = reservations.filter(closed_at__isnull=False, agent_run_id__in=calls)
+    for project_id, run_id in late.values_list("project_id", "agent_run_id"):
+        held[project_id] += calls[run_id]
+    return held
+
+
+def _held_of(budget: CostBudget, held: Mapping[int, Decimal]) -> Decimal | None:
+    if budget.period == BudgetPeriod.RUN:
+        return None
+    return sum((usd for project_id, usd in held.items() if budget.project_id in (None, project_id)), NOTHING)
+
+
+@dataclass(frozen=True)
+class UnpricedModel:
+    """Calls of the last days to a model that had no price then: they cost something that nobody knows yet."""
+
+    name: str
+    calls: int
+    last_day: date
+
+
+def unpriced_models(account_id: int, *, days: int = 90) -> list[UnpricedModel]:
+    rows = (
+        UsageDaily.objects.filter(account_id=account_id, day__gte=_today() - timedelta(days=days))
+        .values_list("language_model_id")
+        .annotate(unpriced=Sum("unpriced_calls"), last=Max("day", filter=Q(unpriced_calls__gt=0), default=_today()))
+        .filter(unpriced__gt=0)
+        .order_by("-unpriced")
+    )
+    found = list(rows)
+    models = LanguageModel.objects.in_bulk([model_id for model_id, _, _ in found])
+    return [
+        UnpricedModel(str(models.get(model_id, "a model that is not registered")), calls, last)
+        for model_id, calls, last in found
+    ]
+
+
+def recent_alerts(account_id: int, *, limit: int = 20) -> list[BudgetAlert]:
+    """The newest first; the index budget_alerts_newest serves it."""
+    alerts = BudgetAlert.objects.filter(account_id=account_id).select_related("account", "cost_budget__project")
+    return list(alerts.order_by("-created_at", "-id")[:limit])
 
 
 def _spent_of(budget: CostBudget, spent: Mapping[tuple[int, str], Decimal]) -> Decimal | None:

@@ -71,7 +71,38 @@ class BudgetForm(StyledForm):
         coerce=lambda value: value == "hard",
     )
 
+    alert_percent = forms.IntegerField(
+        label="Tell us at percent",
+        min_value=1,
+        max_value=100,
+        initial=80,
+        required=False,
+        help_text="Once per period, and again when all of it is used up.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """`alert_threshold` as a share, in place of the percent."""
+        found = dict(super().clean() or {})
+        percent = found.pop("alert_percent", None) or 80
+        return found | {"alert_threshold": Decimal(percent) / 100}
+
     def __init__(self, account: Account, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         projects: forms.ModelChoiceField[Project] = self.fields["project"]  # type: ignore[assignment]
         projects.queryset = Project.objects.filter(account=account).order_by("name")
+
+
+class AlertWebhookForm(StyledForm):
+    url = forms.URLField(
+        label="Address",
+        max_length=500,
+        assume_scheme="https",
+        widget=forms.URLInput({"placeholder": "https://hooks.example.com/paid", "autocomplete": "off"}),
+    )
+    secret = forms.CharField(
+        min_length=16,
+        max_length=200,
+        widget=forms.PasswordInput({"autocomplete": "off", "spellcheck": "false"}),
+        help_text="At least 16 characters. Each request is signed with it (HMAC-SHA256 in X-Paid-Signature). You will "
+        "not see it again here.",
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpResponse
 from django.shortcuts import render
 
-from accounts.models import User
+from accounts.models import Role, User
 from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep, StepName
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
@@ -103,5 +103,7 @@ def run(request: AccountRequest, run_id: int) -> HttpResponse:
         "failure": failure_of(agent_run, facts.steps, slug, has_diff=facts.diff is not None, has_log=bool(log.lines)),
         "is_live": agent_run.status in LIVE_STATUSES,
         "may_start": may_work(request.membership),
+        "may_grant": request.membership.may(Role.ADMIN),
+        "steps": facts.steps,
     }
     return render(request, "dashboard/runs/run.html", context)

@@ -119,12 +119,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='budgetalert',
             name='agent_run',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='agent_runs.agentrun'),
+            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='agent_runs.agentrun'),
         ),
         migrations.AddField(
             model_name='budgetalert',
             name='cost_budget',
-            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='alerts', to='metrics.costbudget'),
+            field=models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='alerts', to='metrics.costbudget'),
         ),
         migrations.AddIndex(
             model_name='budgetalert',

@@ -22,10 +22,13 @@ class BudgetAlert(Created):
     """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    # The database takes alerts away with their budget: a tenant, who may remove that, may touch no alert.
     cost_budget = models.ForeignKey(
-        CostBudget, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="alerts"
+        CostBudget, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="alerts"
     )
-    agent_run = models.ForeignKey(AgentRun, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    agent_run = models.ForeignKey(
+        AgentRun, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
     period_starts_on = models.DateField()  # UTC
     threshold = models.DecimalField(max_digits=4, decimal_places=3)
     limit_usd = usd()

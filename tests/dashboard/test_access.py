@@ -67,10 +67,11 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
 
 ADMINS_ONLY = (
     "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
-    "settings_budgets_set", "settings_budgets_remove",
+    "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
+    "run_grant",
 )  # fmt: skip
 WORK = (
-    "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "prompt_edit", "prompt_promote",
+    "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
     "prompt_withdraw", "pull_request_merge", "pull_request_close", "pull_request_comment",
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ def test_a_budget_is_set_and_the_next_one_for_the_same_replaces_it(world: World,
 
     assert (answer.status_code, answer["Location"]) == (HTTPStatus.FOUND, BUDGETS)
     assert limits() == [(None, "day", Decimal(5), True), (project, "month", Decimal("25.5"), False)]
-    common = {"project_id": project, "period": "month"}
+    common = {"project_id": project, "period": "month", "alert_threshold": "0.800"}
     assert events() == [
         ("cost_budget.created", "Alice Example", {**common, "limit_usd": "40", "is_hard": True}),
         ("cost_budget.changed", "Alice Example", {**common, "limit_usd": "25.5", "is_hard": False}),
@@ -102,7 +102,11 @@ def test_what_is_spent_stands_beside_each_limit(world: World):
     assert day.spent_usd == month.spent_usd
     assert day.spent_usd is not None
     assert day.spent_usd > 0
-    assert run == BudgetUse(run.budget, None)
+    assert run == BudgetUse(run.budget, None, None)
+    # The live run holds 0.5 less the 0.017295 that it has drawn; so does the one whose escrow nobody closed.
+    assert (day.held_usd, month.held_usd) == (Decimal("0.899577550000"), day.held_usd)
+    assert day.held_usd is not None
+    assert day.left_usd == 5 - day.spent_usd - day.held_usd
     assert month.share == day.spent_usd / 20
 
 
