@@ -1,8 +1,9 @@
 """The pages' addresses. What belongs to an account lies below `/a/<slug>/`, where the tenancy middleware stands."""
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from dashboard.views import (
+    analytics,
     budgets,
     health,
     judgement,
@@ -89,6 +90,9 @@ account_patterns: Patterns = [
     path("pull-requests/<int:pull_request_id>/", include(pull_request_patterns)),
     path("prompts/", prompts.prompts, name="prompts"),
     path("prompts/<int:prompt_id>/", include(prompt_patterns)),
+    path("costs/", analytics.costs, name="costs"),
+    path("quality/", analytics.quality, name="quality"),
+    re_path("^costs/(?P<by>project|model|prompt|person|day).csv$", analytics.costs_file, name="costs_file"),
     path("settings/", include(settings_patterns)),
 ]
 

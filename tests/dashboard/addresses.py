@@ -26,6 +26,7 @@ def tenant_addresses(world: World) -> dict[str, str]:
         "token_id": world.token.pk,
         "key_id": world.key.pk,
         "budget_id": world.budget.pk,
+        "by": "project",
     }
     accounts = next(e for e in get_resolver("dashboard.urls").url_patterns if isinstance(e, URLResolver))
     addresses = {}
