@@ -196,7 +196,10 @@ class House:
         for server in self.servers.values():
             server.process.send_signal(signal.SIGCONT)
             server.stop()
-        return [process.command for process in self.own_processes(self.directory)]
+        left = [process.command for process in self.own_processes(self.directory)]
+        if self.has_own_disk:
+            subprocess.run(["umount", "--lazy", str(self.runs)], check=False)  # or the folder could not be removed
+        return left
 
     def health(self) -> int:
         try:
