@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.database import ROOT, BenchServers, bench_servers
+from tests.bench.figures import limit_samples
 from tests.bench.report import Report, Result, document, make_report, save, table
 from tests.bench.rooms import measures, unknown
 
@@ -87,6 +88,8 @@ def prepare(servers: BenchServers, options: argparse.Namespace) -> "Bench":
     from tests.bench.seeding import Seeding  # noqa: PLC0415 - see above
 
     sizes = chosen_sizes(options)
+    if options.smallest:
+        limit_samples(3)
     say("making tables and seeds")
     call_command("migrate", database="owner", verbosity=0)
     for command in ("seed_prompts", "sync_models"):

@@ -1,4 +1,4 @@
-"""A hundred runs at once: their logs by threads of workers, their usage by a gateway, counted afterwards from outside.
+"""A hundred runs at once: logs by threads of workers, usage by a gateway, an indexer behind; counted from outside.
 
 A run is offered 100 rows a second, whatever becomes of them: what its spool has gained since the last batch is the
 next batch, as the application's tail does it, so that a slow database meets larger batches, not fewer rows.
@@ -20,6 +20,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
+from agent_runs.log_search import index_backlog
 from agent_runs.logs import LogLine, write_lines
 from agent_runs.models import AgentRun, LogKind
 from metrics.gateway.anthropic import MessagesRequest, Tokens
@@ -37,6 +38,7 @@ LOG_ROWS_PER_SECOND, CALLS_PER_SECOND = 99, 1
 # As long as the application's tail waits between two looks at the spool.
 TICK_SECONDS = 0.15
 GATEWAY_CONNECTIONS = 8
+INDEXER_SECONDS = 1.0
 TOKENS = Tokens(input=1200, output=300, cache_read=9000, cache_write=400)
 LINE = "src/module_17.py:{} zebra in the {} of run {}: expected 4, got 5, see the trace above for what called it"
 PLAIN_TABLE = "CREATE TABLE plain_logs (LIKE agent_run_logs INCLUDING DEFAULTS)"
@@ -64,6 +66,7 @@ class Share:
     run_ids: tuple[int, ...]
     seconds: float
     is_gateway: bool = False
+    is_indexer: bool = False
     is_plain: bool = False
 
 
@@ -103,11 +106,12 @@ def hundred_runs(bench: Bench) -> Iterator[Figure]:
         plain = _write_plainly(owner, [Share(share, max(0.5, seconds / 6), is_plain=True) for share in shares])
         deadlocks = int(_one(owner, DEADLOCKS)[0])
         bench.say(f"  {len(ids)} runs write for {seconds:g} s")
-        tallies = run_crowd(_take_part, [*(Share(s, seconds) for s in shares), Share(ids, seconds, is_gateway=True)])
+        others = [Share(ids, seconds, is_indexer=True), Share(ids, seconds, is_gateway=True)]
+        tallies = run_crowd(_take_part, [*(Share(share, seconds) for share in shares), *others])
         owner.execute(CROWD, [list(ids)])
         counted = Counted(int(_one(owner, DEADLOCKS)[0]) - deadlocks, *_one(owner, WRITTEN))
     logs, usage = Tally(), tallies[-1]
-    for tally in tallies[:-1]:
+    for tally in tallies[: len(shares)]:
         logs.add(tally)
     yield from _speed(bench, plain, logs, usage)
     yield from _truth(bench, logs, usage, counted)
@@ -184,6 +188,8 @@ def _together(shares: list[Share]) -> Tally:
 def _take_part(member: Member, share: Share) -> Tally:
     if share.is_gateway:
         return asyncio.run(_settle_calls(member, share))
+    if share.is_indexer:
+        return _make_searchable(member, share)
     with platform():
         runs = list(AgentRun.objects.filter(pk__in=share.run_ids).order_by("pk"))
     connections["default"].close()
@@ -255,6 +261,18 @@ def _copy_plainly(run: AgentRun, seconds: float) -> Tally:
             connection.commit()
             tally.rows += len(numbers)
             tally.seconds.append(time.monotonic() - begin)
+    return tally
+
+
+def _make_searchable(member: Member, share: Share) -> Tally:
+    """The indexer behind the writers, as the beat starts it, on what they write and what was left before."""
+    end, tally = member.wait_for_all() + share.seconds, Tally()
+    while time.monotonic() < end:
+        for notes in index_backlog():
+            tally.rows += notes
+            if time.monotonic() > end:
+                return tally
+        time.sleep(INDEXER_SECONDS)
     return tally
 
 

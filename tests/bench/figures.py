@@ -72,6 +72,12 @@ class Measure:
 
 
 REGISTERED: list[Measure] = []
+_most_samples: list[int] = []
+
+
+def limit_samples(most: int) -> None:
+    """For a run that only shows that everything runs."""
+    _most_samples[:] = [most]
 
 
 def measure(phase: Phase = "read") -> Callable[[Measuring], Measuring]:
@@ -125,6 +131,8 @@ class Timings:
 
 def time_calls(call: Callable[[], object], *, samples: int = 40, warm: int = 3, budget_seconds: float = 8) -> Timings:
     """Call it `warm` times, then `samples` times with the clock; fewer, but at least 5, when the budget is used up."""
+    for most in _most_samples:
+        samples, warm = min(samples, most), min(warm, 1)
     for _ in range(warm):
         call()
     taken: list[float] = []

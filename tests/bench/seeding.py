@@ -15,6 +15,7 @@ from django.core.management import call_command
 from psycopg import sql
 
 from agent_runs.logs import PARTS_PER_LINE
+from metrics.rollups import fold_closed_days
 from paid.lib.sql import statement
 from tests.bench.context import SeededRun, Sizes, World
 from tests.bench.database import BenchServers
@@ -40,9 +41,9 @@ BULK_TABLES = (
 
 Connection = psycopg.Connection[Any]
 PARTITIONS = """
-SELECT create_partitions('agent_run_logs', %(now)s - interval '8 days', %(now)s),
-       create_partitions('agent_run_log_chunks', %(now)s - interval '8 days', %(now)s),
-       create_partitions('token_usages', %(now)s - interval '95 days', %(now)s)
+SELECT create_partitions(
+    name, %(now)s - CASE unit WHEN 'day' THEN interval '8 days' ELSE interval '95 days' END, %(now)s)
+FROM partitioned_tables
 """
 SECONDARY_INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid)
@@ -86,14 +87,16 @@ class Seeding:
             for name in ("prepare", "people", "models", "projects"):
                 self._run(connection, name)
             self.values["global_prompt"] = _value(connection, GLOBAL_PROMPT)
-            with self._bulk_loading(connection):
+            with self._bulk_loading(connection, *BULK_TABLES):
                 self._side_by_side(self._prompts_and_tags, self._runs)
+                self._history(connection)
             self._side_by_side(self._logs, self._usages)
             self._run(connection, "sequences")
             world = self._world(connection)
             self._run(connection, "forget")
             # Closed partitions get the indexes that they have in earnest, by the command that makes them there.
             self._timed("indexes of closed partitions", lambda: call_command("partitions", stdout=io.StringIO()))
+            self._timed("folding the slots of days that are over", fold_closed_days)
             self._timed("analysing", lambda: connection.execute("VACUUM (ANALYZE)"))
             connection.execute("CHECKPOINT")
         return world
@@ -160,11 +163,11 @@ class Seeding:
             yield connection
 
     @contextmanager
-    def _bulk_loading(self, connection: Connection) -> Iterator[None]:
+    def _bulk_loading(self, connection: Connection, *tables: str) -> Iterator[None]:
         """Without secondary indexes and, for large volumes, foreign keys of the tables that are filled by millions."""
         indexes: list[tuple[str, str]] = []
         triggers: list[tuple[str, str]] = []
-        for table in BULK_TABLES:
+        for table in tables:
             indexes += connection.execute(SECONDARY_INDEXES, [table]).fetchall()
             if self.sizes.runs > CHECKED_RUNS:
                 triggers += [(table, name) for (name,) in connection.execute(FOREIGN_KEY_TRIGGERS, [table])]
@@ -172,7 +175,6 @@ class Seeding:
             connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
         _switch(connection, triggers, "DISABLE")
         yield
-        self._history(connection)
         _switch(connection, triggers, "ENABLE")
         for name, definition in indexes:
             self._timed(f"index {name}", partial(connection.execute, definition))
