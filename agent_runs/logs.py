@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db import connection
@@ -27,6 +28,7 @@ _METADATA_CHARACTERS = 500
 _METADATA_ITEMS = 30
 _METADATA_DEPTH = 5
 _ATTEMPTS = 3
+_PIECE_ROWS = 200
 
 _KINDS: dict[EventKind, LogKind] = {
     "stderr": LogKind.STDERR,
@@ -81,7 +83,7 @@ def write_lines(run: AgentRun, lines: Sequence[LogLine]) -> None:
     in memory.
     """
     for batch in _batches(lines):
-        _write(run, list(_rows(run, batch)))
+        _write(run, batch)
 
 
 def _batches(lines: Sequence[LogLine]) -> Iterator[list[LogLine]]:
@@ -130,24 +132,35 @@ def _json(metadata: Mapping[str, Any]) -> str:
     return text.replace("\\", "\\\\")
 
 
-def _write(run: AgentRun, rows: list[_Row]) -> None:
+def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
     """COPY takes no ON CONFLICT: when another attempt was here first, what it wrote is left out and COPY repeated."""
+    try:
+        _copy(_rows(run, lines))
+    except UniqueViolation:  # Django does not translate the errors of COPY
+        _write_missing(run, list(_rows(run, lines)))
+
+
+def _write_missing(run: AgentRun, rows: list[_Row]) -> None:
     for _ in range(_ATTEMPTS):
+        rows = _without_written(run, rows)
         try:
             _copy(rows)
-        except UniqueViolation:  # Django does not translate the errors of COPY
-            rows = _without_written(run, rows)
-        else:
-            return
-    _copy(rows)
+        except UniqueViolation:
+            continue
+        return
+    _copy(_without_written(run, rows))
 
 
-def _copy(rows: list[_Row]) -> None:
-    """All of them are durable when this returns, none when it raises."""
-    # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
-    text = "".join([row for _, row in rows]).encode("utf-8", errors="replace")
+def _copy(rows: Iterable[_Row]) -> None:
+    """All of them are durable when this returns, none when it raises.
+
+    In pieces: PostgreSQL parses one on its core while the next is made on ours.
+    """
+    pieces = iter(rows)
     with platform(), connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write(text)
+        while text := "".join([row for _, row in islice(pieces, _PIECE_ROWS)]):
+            # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
+            copy.write(text.encode("utf-8", errors="replace"))
 
 
 def _without_written(run: AgentRun, rows: list[_Row]) -> list[_Row]:
@@ -168,7 +181,7 @@ def storable(text: str) -> str:
 def _shortened(value: Any, depth: int = 0) -> Any:
     """Enough of a value to understand the event; whole files stay in the content."""
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON as PostgreSQL reads it knows neither infinity nor NaN
+        return str(value)  # Python reads and writes NaN and Infinity, which are no JSON
     if isinstance(value, str):
         return value if len(value) <= _METADATA_CHARACTERS else value[:_METADATA_CHARACTERS] + "…"
     if isinstance(value, dict | list) and depth >= _METADATA_DEPTH:
@@ -177,6 +190,4 @@ def _shortened(value: Any, depth: int = 0) -> Any:
         return {str(key): _shortened(item, depth + 1) for key, item in list(value.items())[:_METADATA_ITEMS]}
     if isinstance(value, list):
         return [_shortened(item, depth + 1) for item in value[:_METADATA_ITEMS]]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # Python reads and writes NaN and Infinity, which are no JSON
     return value
