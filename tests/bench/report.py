@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.bench import peers
 from tests.bench.database import ROOT, SETTINGS
 from tests.bench.figures import Figure
 
@@ -176,7 +177,8 @@ def section(report: Report) -> str:
             row_of(result.figure) if result.figure else (result.measure, "not measured", "", "", "", "", result.error)
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(lines)
+    rows = [row_of(result.figure) for result in report.results if result.figure]
+    return "\n".join([*lines, "", *peers.table({row[0]: row[1] for row in rows})]).rstrip()
 
 
 def _commit() -> str:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from tests.bench import rooms
+from tests.bench.context import Sizes
 from tests.bench.figures import Figure, Timings, at_least, below, ratio_at_least
+from tests.bench.report import Result, document, make_report
 
 ROOT = Path(__file__).resolve().parents[2]
 # All but those that start servers of the application, which have tests of their own.
@@ -37,3 +39,18 @@ def test_a_figure_is_held_against_its_target_and_its_baseline() -> None:
 def test_a_quantile_is_a_duration_that_was_seen() -> None:
     timings = Timings.of_seconds([number / 1000 for number in range(20, 0, -1)])
     assert (timings.p50_ms, timings.p95_ms, timings.quantile(1.0)) == (10.5, 19.0, 20.0)
+
+
+def test_the_document_keeps_what_stands_around_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.md"
+    path.write_text("# Measurements\n\n## `make bench`\n\n## Prompts\n\nwords\n")
+    figure = Figure("log search, a rare word, 7 days, p95", 12.0, "ms", below(100), baseline=120.0, baseline_is="LIKE")
+    report = make_report(Sizes(), [Result("logs", "search", 1.0, figure)], 60.0, "18.6")
+    document(path, report)
+    once = path.read_text()
+    document(path, report)
+    assert path.read_text() == once
+    assert once.startswith("# Measurements\n\n## `make bench`\n\n<!-- bench: begin -->\nCommit ")
+    assert once.endswith("<!-- bench: end -->\n\n## Prompts\n\nwords\n")
+    assert "| log search, a rare word, 7 days, p95 | 12 ms | 120 ms (LIKE) | 0.10 | < 100 | yes |  |\n" in once
+    assert "| rare word in full text, 7 days | 5.8 s | 19.5 s | 12 ms | ours in process, p95 |\n" in once
