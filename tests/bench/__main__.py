@@ -143,7 +143,9 @@ def main() -> int:
     if wrong := unknown(only):
         say(f"no such room: {', '.join(wrong)}")
         return 2
-    signal.signal(signal.SIGTERM, leave)
+    # Also in the background, where a shell hands on that SIGINT is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
     try:
         report = run(options, only)
     except KeyboardInterrupt:
