@@ -1,12 +1,14 @@
 """The limits of what runs may cost: for the account and for each project."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.credentials import AddressRefused
 from accounts.models import Role
@@ -77,6 +79,13 @@ def settings_budgets_webhook_remove(request: AccountRequest) -> HttpResponse:
 class AlertRow:
     alert: BudgetAlert
     text: str
+
+
+def alerts_of_today(account_id: int) -> list[AlertRow]:
+    """The newest of the last 24 hours about budgets; a run that waits for money is shown by itself."""
+    since = timezone.now() - timedelta(days=1)
+    recent = [alert for alert in recent_alerts(account_id, limit=5) if alert.created_at > since and alert.cost_budget]
+    return [AlertRow(alert, subject_of(alert)) for alert in recent[:3]]
 
 
 def _budgets(request: AccountRequest, form: forms.Form, webhook_form: forms.Form | None = None) -> HttpResponse:

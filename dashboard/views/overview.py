@@ -7,6 +7,7 @@ from accounts.models import Role
 from agent_runs.models import AgentRun
 from agent_runs.querysets import live_runs, recent_failures, with_names
 from dashboard.views.access import AccountRequest, account_page, may, may_work
+from dashboard.views.budgets import alerts_of_today
 from metrics.overview import read_overview
 
 RECENT_RUNS = 8
@@ -18,6 +19,7 @@ def overview(request: AccountRequest) -> HttpResponse:
     recent = with_names(AgentRun.objects.filter(account_id=account_id)).order_by("-created_at", "-id")[:RECENT_RUNS]
     context = {
         "figures": read_overview(account_id),
+        "alerts": alerts_of_today(account_id),
         "live": list(live_runs(account_id)[:50]),
         "recent": list(recent),
         "failures": recent_failures(account_id, days=30, limit=5),
