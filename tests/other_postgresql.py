@@ -73,6 +73,8 @@ class OtherPostgresql:
 
 
 def main() -> int:
+    # `timeout` and the like: what this started must end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = Path(tempfile.mkdtemp(prefix="paid-other-"))
     directory.chmod(0o711)  # as root PostgreSQL walks through it as nobody
     server = OtherPostgresql(Path(sys.argv[1]), directory)

@@ -202,6 +202,8 @@ def perform(instance: SharedInstance) -> None:
 
 
 def main() -> None:
+    # `timeout` and the like: what this started must end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     programs = Path(sys.argv[1])
     directory = Path(tempfile.mkdtemp(prefix="paid-shared-"))
     directory.chmod(0o711)  # as root PostgreSQL walks through it as nobody
