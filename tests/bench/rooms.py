@@ -1,7 +1,6 @@
 """The rooms of `make bench` in the order in which they are measured."""
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from tests.bench.figures import PHASES, REGISTERED, Measure
 
@@ -15,7 +14,6 @@ def unknown(names: tuple[str, ...]) -> list[str]:
 def measures(only: tuple[str, ...] = ()) -> list[Measure]:
     """What the wanted rooms measure (all by default), reads first, drops last. Needs Django to be ready."""
     for room in only or ROOMS:
-        if find_spec(f"tests.bench.{room}"):
-            import_module(f"tests.bench.{room}")
+        import_module(f"tests.bench.{room}")
     wanted = [measure for measure in REGISTERED if measure.room in (only or ROOMS)]
     return sorted(wanted, key=lambda measure: (PHASES.index(measure.phase), ROOMS.index(measure.room)))
