@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from dashboard.views import (
     analytics,
     budgets,
+    experiment_actions,
+    experiments,
     health,
     judgement,
     log_search,
@@ -53,6 +55,16 @@ prompt_patterns: Patterns = [
     path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
 ]
 
+experiment_patterns: Patterns = [
+    path("", experiments.experiment, name="experiment"),
+    path("look", experiment_actions.experiment_look, name="experiment_look"),
+    path("start", experiment_actions.experiment_start, name="experiment_start"),
+    path("pause", experiment_actions.experiment_pause, name="experiment_pause"),
+    path("resume", experiment_actions.experiment_resume, name="experiment_resume"),
+    path("conclude", experiment_actions.experiment_conclude, name="experiment_conclude"),
+    path("delete", experiment_actions.experiment_delete, name="experiment_delete"),
+]
+
 pull_request_patterns: Patterns = [
     path("", pull_requests.pull_request, name="pull_request"),
     path("merge", judgement.pull_request_merge, name="pull_request_merge"),
@@ -90,6 +102,9 @@ account_patterns: Patterns = [
     path("pull-requests/<int:pull_request_id>/", include(pull_request_patterns)),
     path("prompts/", prompts.prompts, name="prompts"),
     path("prompts/<int:prompt_id>/", include(prompt_patterns)),
+    path("experiments/", experiments.experiments, name="experiments"),
+    path("experiments/new", experiment_actions.experiment_new, name="experiment_new"),
+    path("experiments/<int:experiment_id>/", include(experiment_patterns)),
     path("costs/", analytics.costs, name="costs"),
     path("quality/", analytics.quality, name="quality"),
     re_path("^costs/(?P<by>project|model|prompt|person|day).csv$", analytics.costs_file, name="costs_file"),

@@ -11,6 +11,11 @@ class StyledForm(forms.Form):
         for field in self.fields.values():
             style_widget(field.widget)
 
+    def add_field(self, name: str, field: forms.Field) -> None:
+        """For forms whose fields depend on rows."""
+        style_widget(field.widget)
+        self.fields[name] = field
+
 
 def style_widget(widget: forms.Widget) -> None:
     if isinstance(widget, forms.CheckboxInput):

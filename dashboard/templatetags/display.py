@@ -1,6 +1,6 @@
 """How values are shown: exact in the title, easy to read in the text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,13 +13,22 @@ from django.utils.safestring import SafeString
 from accounts.models import Account, User
 from agent_runs.models import AgentRun, RunStatus, RunStep
 from dashboard.markdown import to_html
+from metrics.models import ExperimentReading, Proposal
 from projects.models import Issue, PullRequest, PullRequestState, WorkState
+from prompts.models import AbTest, AbTestStatus
 
 register = template.Library()
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
 # The navigation entry of a page is the first word of its URL name; these belong to another entry.
-SECTIONS = {"project": "projects", "issue": "projects", "pull": "projects", "run": "runs", "prompt": "prompts"}
+SECTIONS = {
+    "project": "projects",
+    "issue": "projects",
+    "pull": "projects",
+    "run": "runs",
+    "prompt": "prompts",
+    "experiment": "experiments",
+}
 
 
 @register.simple_tag
@@ -53,6 +62,18 @@ def pull_request_state(pull_request: PullRequest) -> SafeString:
     return badge(state.label, state.colour)
 
 
+@register.simple_tag
+def experiment_status(test: AbTest) -> SafeString:
+    status = AbTestStatus(test.status)
+    return badge(status.label, status.colour, is_live=status is AbTestStatus.RUNNING)
+
+
+@register.simple_tag
+def proposal_badge(reading: ExperimentReading) -> SafeString:
+    proposal = Proposal(reading.proposal)
+    return badge(proposal.label, proposal.colour)
+
+
 def badge(label: str, colour: str, *, is_live: bool = False) -> SafeString:
     """A status in Tabler's colour `colour`, which the TextChoices class carries; a live one breathes."""
     return format_html(
@@ -78,6 +99,18 @@ def elapsed(timed: AgentRun | RunStep) -> timedelta | None:
 def unlocalized(value: Decimal) -> str:
     """A number for an attribute: plain digits, whatever the language."""
     return f"{value:f}"
+
+
+@register.filter
+def plain(value: float | None) -> str:
+    """A float for an attribute, six decimals; empty when it is not known."""
+    return "" if value is None else f"{value:.6f}"
+
+
+@register.filter
+def at(values: Mapping[int, str], key: int) -> str:
+    """The entry of a mapping, such as the name of a row's id."""
+    return values.get(key, "")
 
 
 @register.filter

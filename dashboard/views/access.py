@@ -16,7 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts.models import Account, Membership, Role, User
 from agent_runs.models import AgentRun
 from projects.models import Issue, Project, PullRequest
-from prompts.models import Prompt
+from prompts.models import AbTest, Prompt
 
 View = Callable[..., HttpResponseBase]
 
@@ -88,6 +88,7 @@ def get_run(request: AccountRequest, run_id: int) -> AgentRun:
         "prompt_version__parent_version",
         "pull_request",
         "requested_by",
+        "ab_variant__ab_test",
     )
     return get_object_or_404(runs, account=request.account, pk=run_id)
 
@@ -101,6 +102,12 @@ def get_prompt(request: AccountRequest, prompt_id: int) -> Prompt:
     """A prompt of the account, or a global one, which everybody may read."""
     prompts = Prompt.objects.select_related("current_version", "project")
     return get_object_or_404(prompts, account_id__in=(0, request.account.pk), pk=prompt_id)
+
+
+def get_experiment(request: AccountRequest, experiment_id: int) -> AbTest:
+    """An experiment of the account, on a prompt of its own or a global one."""
+    tests = AbTest.objects.select_related("prompt__current_version", "winner", "created_by", "decided_by")
+    return get_object_or_404(tests, account=request.account, pk=experiment_id)
 
 
 def may(request: AccountRequest, role: Role) -> bool:

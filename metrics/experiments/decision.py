@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from metrics.experiments.reading import Comparison, Reading
+from metrics.experiments.reading import Reading
+from metrics.experiments.units import POINTS, Unit
 from metrics.models import Proposal
 from prompts.experiments.rule import DecisionRule
 
@@ -17,7 +18,7 @@ class Decision:
     reason: str
 
 
-def decide(reading: Reading, rule: DecisionRule) -> Decision:
+def decide(reading: Reading, rule: DecisionRule, unit: Unit = POINTS) -> Decision:
     """In this order: a split not as set, a broken guardrail, a variant shown better, none that can be, the end."""
     if reading.split_p_value < SPLIT_ALPHA:
         return Decision(
@@ -39,8 +40,8 @@ def decide(reading: Reading, rule: DecisionRule) -> Decision:
         return Decision(
             Proposal.PROMOTE,
             best.variant_id,
-            f"“{best.name}” is better than the control by {_interval(best)}, at every look with {1 - rule.alpha:.0%} "
-            "confidence.",
+            f"“{best.name}” is better than the control: {unit.whole(best.effect, best.lower, best.upper)}, valid at "
+            f"every look with {(1 - rule.alpha) * 100:.0f} % confidence.",
         )
     hopeless = [one for one in ready if one.is_worse or one.upper < rule.smallest_worthwhile_effect]
     if len(hopeless) == len(reading.comparisons):
@@ -64,10 +65,6 @@ def _broken(reading: Reading) -> Decision | None:
                     "allowed.",
                 )
     return None
-
-
-def _interval(one: Comparison) -> str:
-    return f"{one.effect or 0:+.3f} ({one.lower:+.3f} to {one.upper:+.3f})"
 
 
 def _waiting(reading: Reading, control: int, rule: DecisionRule) -> str:

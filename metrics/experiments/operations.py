@@ -8,6 +8,7 @@ from accounts.operations import record_audit_event
 from metrics.experiments.decision import decide
 from metrics.experiments.reading import read_experiment
 from metrics.experiments.subjects import subjects_of
+from metrics.experiments.units import Unit
 from metrics.models import ExperimentReading, Proposal
 from paid.lib.sql import statement
 from paid.lib.tenancy import platform, tenant
@@ -34,7 +35,7 @@ def look_at_experiment(*, test: AbTest) -> ExperimentReading:
     computed_at = timezone.now()
     rule = rule_of(locked)
     reading = read_experiment(subjects_of(locked), variants, rule)
-    decision = decide(reading, rule)
+    decision = decide(reading, rule, Unit.of(locked))
     former = ExperimentReading.objects.filter(ab_test=locked).values_list("proposal", flat=True).first()
     kept, _ = ExperimentReading.objects.update_or_create(
         ab_test=locked,

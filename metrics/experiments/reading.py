@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metrics.experiments.subjects import Subjects
 from metrics.statistics.balance import log_evidence_of_mismatch
@@ -36,9 +36,12 @@ class Arm(Frozen):
 
 
 class PathPoint(Frozen):
+    """The effect and its interval as they stood after so many subjects."""
+
     subjects: int
     lower: float
     upper: float
+    effect: float | None = None
 
 
 class Guard(Frozen):
@@ -151,7 +154,7 @@ def _compare(
         upper=_last(interval.upper, 1.0),
         is_better=bool(above.any()),
         is_worse=bool(below.any()),
-        path=_path(interval),
+        path=_path(interval, scores.values),
         difference=one_look.difference,
         welch_p_value=one_look.p_value,
         probability_to_beat=one_look.probability_to_beat,
@@ -177,12 +180,26 @@ def _last(ends: Floats, without: float) -> float:
     return float(ends[-1]) if len(ends) else without
 
 
-def _path(interval: Interval) -> tuple[PathPoint, ...]:
+def _path(interval: Interval, scores: Floats) -> tuple[PathPoint, ...]:
     count = len(interval.lower)
     if not count:
         return ()
     places = np.unique(np.linspace(0, count - 1, min(count, _PATH_POINTS)).astype(int))
+    effects = np.cumsum(scores)[places] / (places + 1)
     return tuple(
-        PathPoint(subjects=int(place) + 1, lower=float(interval.lower[place]), upper=float(interval.upper[place]))
-        for place in places
+        PathPoint(
+            subjects=int(place) + 1,
+            lower=float(interval.lower[place]),
+            upper=float(interval.upper[place]),
+            effect=float(effect),
+        )
+        for place, effect in zip(places, effects, strict=True)
     )
+
+
+def kept_reading(content: object) -> Reading | None:
+    """A reading from its row. One that an older Paid wrote in another shape counts as none until the next look."""
+    try:
+        return Reading.model_validate(content)
+    except ValidationError:
+        return None

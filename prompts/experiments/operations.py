@@ -16,11 +16,14 @@ from prompts.experiments.rule import DecisionRule
 from prompts.models import AbTest, AbTestStatus, AbVariant, ExperimentMetric, ExperimentOutcome, Prompt, PromptVersion
 
 CREATED = "experiment.created"
+CHANGED = "experiment.changed"
 STARTED = "experiment.started"
 PAUSED = "experiment.paused"
 RESUMED = "experiment.resumed"
 COMPLETED = "experiment.completed"
 DELETED = "experiment.deleted"
+MOST_WEIGHT = 1_000_000
+_WEIGHT_REFUSED = "A weight is a whole number from 1 to 1,000,000."
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,21 @@ def create_experiment(
         ).save(force_insert=True)
     _audit(test, CREATED, actor, {"metric": str(metric), "arms": [arm.name for arm in arms]})
     return test
+
+
+@transaction.atomic
+def change_draft(*, test: AbTest, name: str, hypothesis: str, weights: Mapping[int, int], actor: User | None) -> None:
+    """Words and weights (by variant id) of a draft. Raises `WrongExperimentStatus`, `ExperimentRefused`."""
+    if any(not 0 < weight <= MOST_WEIGHT for weight in weights.values()):
+        raise ExperimentRefused(_WEIGHT_REFUSED)
+    drafts = AbTest.objects.filter(pk=test.pk, account_id=test.account_id, status=AbTestStatus.DRAFT)
+    # The update locks the row: who starts it now waits, and then starts what was saved.
+    if not drafts.update(name=name, hypothesis=hypothesis):
+        raise WrongExperimentStatus
+    for variant_id, weight in sorted(weights.items()):
+        AbVariant.objects.filter(pk=variant_id, account_id=test.account_id, ab_test=test).update(weight=weight)
+    test.refresh_from_db()
+    _audit(test, CHANGED, actor, {})
 
 
 @transaction.atomic
@@ -165,8 +183,8 @@ def _refuse_arms(prompt: Prompt, arms: Sequence[Arm]) -> None:
         raise ExperimentRefused("Two variants have the same version: there is nothing to compare.")
     if len({arm.name for arm in arms}) < len(arms):
         raise ExperimentRefused("Two variants have the same name.")
-    if any(not 0 < arm.weight <= 1_000_000 for arm in arms):
-        raise ExperimentRefused("A weight is a whole number from 1 to 1,000,000.")
+    if any(not 0 < arm.weight <= MOST_WEIGHT for arm in arms):
+        raise ExperimentRefused(_WEIGHT_REFUSED)
 
 
 def _move(

@@ -18,6 +18,19 @@ class AbTestStatus(models.TextChoices):
     PAUSED = "paused", "Paused"
     COMPLETED = "completed", "Completed"
 
+    @property
+    def colour(self) -> str:
+        """Tabler's colour name."""
+        return _COLOURS[self]
+
+
+_COLOURS = {
+    AbTestStatus.DRAFT: "secondary",
+    AbTestStatus.RUNNING: "blue",
+    AbTestStatus.PAUSED: "yellow",
+    AbTestStatus.COMPLETED: "green",
+}
+
 
 class ExperimentMetric(models.TextChoices):
     """What an experiment is about. Costs and iterations are better when they are lower."""

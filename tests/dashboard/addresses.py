@@ -27,6 +27,7 @@ def tenant_addresses(world: World) -> dict[str, str]:
         "key_id": world.key.pk,
         "budget_id": world.budget.pk,
         "by": "project",
+        "experiment_id": world.experiment.pk,
     }
     accounts = next(e for e in get_resolver("dashboard.urls").url_patterns if isinstance(e, URLResolver))
     addresses = {}

@@ -60,7 +60,8 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
         "settings_members", "settings_github", "settings_keys", "settings_budgets", "issue_new",
-        "pull_request_merge", "pull_request_close",
+        "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
+        "experiment_pause", "experiment_delete",
     } <= read  # fmt: skip
     assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
 
@@ -68,11 +69,12 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
 ADMINS_ONLY = (
     "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
-    "run_grant",
+    "run_grant", "experiment_start", "experiment_resume", "experiment_conclude",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
     "prompt_withdraw", "pull_request_merge", "pull_request_close", "pull_request_comment",
+    "experiment_new", "experiment_look", "experiment_pause", "experiment_delete",
 )  # fmt: skip
 
 

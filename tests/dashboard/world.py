@@ -11,7 +11,7 @@ from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Issue, Project, PullRequest, WorkState
-from prompts.models import LanguageModel, Prompt
+from prompts.models import AbTest, LanguageModel, Prompt, PromptVersion
 from tests.factories.accounts import (
     AccountFactory,
     GithubTokenFactory,
@@ -28,7 +28,13 @@ from tests.factories.agent_runs import (
 )
 from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory, TokenUsageFactory
 from tests.factories.projects import CommentFactory, IssueFactory, ProjectFactory, PullRequestFactory
-from tests.factories.prompts import LanguageModelFactory, PromptFactory, PromptVersionFactory
+from tests.factories.prompts import (
+    AbTestFactory,
+    AbVariantFactory,
+    LanguageModelFactory,
+    PromptFactory,
+    PromptVersionFactory,
+)
 
 PATCH = """diff --git a/slugify.py b/slugify.py
 index 1111111..2222222 100644
@@ -100,6 +106,7 @@ class World:
     token: GithubToken
     key: ProviderKey
     budget: CostBudget
+    experiment: AbTest
 
 
 def make_world() -> World:
@@ -154,14 +161,15 @@ def make_world() -> World:
         token=GithubTokenFactory(account=account, name="Team token"),
         key=ProviderKeyFactory(account=account, name="Team key"),
         budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
+        experiment=_draft(prompt, versions, alice),
     )
 
 
-def _prompt(account: Account, author: User) -> tuple[Prompt, list[object]]:
+def _prompt(account: Account, author: User) -> tuple[Prompt, list[PromptVersion]]:
     prompt = PromptFactory(
         account=account, slug="coding.implement_issue", name="Implement an issue", category="coding", scope="account"
     )
-    versions: list[object] = []
+    versions: list[PromptVersion] = []
     for number, template in enumerate((FIRST_TEMPLATE, SECOND_TEMPLATE), start=1):
         versions.append(
             PromptVersionFactory(
@@ -178,6 +186,13 @@ def _prompt(account: Account, author: User) -> tuple[Prompt, list[object]]:
     with platform():
         prompt.save(update_fields=["current_version"])
     return prompt, versions
+
+
+def _draft(prompt: Prompt, versions: list[PromptVersion], author: User) -> AbTest:
+    test: AbTest = AbTestFactory(prompt=prompt, name="A failing test first", created_by=author)
+    AbVariantFactory(ab_test=test, prompt_version=versions[-1], name="control", is_control=True)
+    AbVariantFactory(ab_test=test, prompt_version=versions[0], name="no test first")
+    return test
 
 
 def _finished(issue: Issue, pull_request: PullRequest, actor: User, common: dict[str, object]) -> AgentRun:

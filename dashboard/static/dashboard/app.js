@@ -110,6 +110,10 @@
     showToast("The server answered " + event.detail.xhr.status + ". Reload the page to see where things stand."));
   document.addEventListener("htmx:afterSettle", (event) => refreshTimes(event.target));
 
+  // On a phone the entries do not all fit: the one that is open is brought into view.
+  const entry = document.querySelector(".shell-nav [aria-current]");
+  if (entry) entry.scrollIntoView({ block: "nearest", inline: "center" });
+
   refreshTimes(document);
   window.setInterval(() => refreshTimes(document), 1000);
 })();
