@@ -14,7 +14,7 @@ from tests.factories.agent_runs import AgentRunLogFactory
 NOT_PAGES = {
     "run_log_stream", "run_log_file", "demo_start", "issue_run", "run_retry", "pull_request_comment",
     "settings_github_connect", "settings_keys_add", "settings_password", "settings_budgets_set",
-    "settings_github_webhook", "costs_file", "experiment_look",
+    "settings_github_webhook", "costs_file", "experiment_look", "run_vote",
 }  # fmt: skip
 
 
