@@ -84,30 +84,39 @@ def with_names(runs: QuerySet[AgentRun]) -> QuerySet[AgentRun]:
     )
 
 
+def newest(runs: QuerySet[AgentRun], size: int) -> list[AgentRun]:
+    """The newest of `runs` with names, in two steps: the keys from the runs' index alone, then the rows by key.
+
+    In one step the planner takes the tenant's policy on each joined table for a narrow filter, expects a handful of
+    rows, and sorts all of the account's runs instead of walking the index (11 s in place of 5 ms at 200,000 runs).
+    """
+    keys = list(runs.order_by("-created_at", "-id").values_list("pk", flat=True)[:size])
+    found = with_names(AgentRun.objects.all()).in_bulk(keys)
+    return [found[key] for key in keys if key in found]
+
+
 def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
     """Newest first; the index agent_runs_recent serves both the order and the start of a page."""
-    runs = with_names(AgentRun.objects.filter(run_filter.condition(), account_id=account_id))
+    runs = AgentRun.objects.filter(run_filter.condition(), account_id=account_id)
     if after is not None:
         runs = runs.filter(
             Q(created_at__lt=after.created_at) | Q(created_at=after.created_at, id__lt=after.run_id),
             # The planner uses the index for this simple bound; the exact one above only trims its edge.
             created_at__lte=after.created_at,
         )
-    rows = list(runs.order_by("-created_at", "-id")[: size + 1])
+    rows = newest(runs, size + 1)
     last = rows[size - 1] if len(rows) > size else None
     return RunPage(rows[:size], Position(last.created_at, last.pk) if last else None)
 
 
 def live_runs(account_id: int) -> QuerySet[AgentRun]:
     """The index agent_runs_live serves it."""
-    runs = AgentRun.objects.filter(account_id=account_id, status__in=LIVE_STATUSES)
-    return with_names(runs).order_by("-created_at", "-id")
+    return AgentRun.objects.filter(account_id=account_id, status__in=LIVE_STATUSES).order_by("-created_at", "-id")
 
 
 def recent_failures(account_id: int, *, days: int, limit: int) -> list[AgentRun]:
     since = datetime.now(UTC) - timedelta(days=days)
-    runs = AgentRun.objects.filter(account_id=account_id, status="failed", created_at__gte=since)
-    return list(with_names(runs).order_by("-created_at", "-id")[:limit])
+    return newest(AgentRun.objects.filter(account_id=account_id, status="failed", created_at__gte=since), limit)
 
 
 def log_rows(run: AgentRun, *, after: int = 0) -> QuerySet[AgentRunLog]:

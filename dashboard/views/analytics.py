@@ -91,7 +91,7 @@ def quality(request: AccountRequest) -> HttpResponse:
 
 
 def _worst(account_id: int, since: date, until: date) -> list[tuple[AgentRun, Decimal]]:
-    found = worst_runs(account_id, since=since, until=until, limit=WORST_SHOWN)
+    found = worst_runs(since=since, until=until, limit=WORST_SHOWN)
     runs = with_names(AgentRun.objects.filter(account_id=account_id)).in_bulk([one.agent_run_id for one in found])
     return [(runs[one.agent_run_id], one.score) for one in found if one.agent_run_id in runs]
 

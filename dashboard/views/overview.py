@@ -5,23 +5,23 @@ from django.shortcuts import render
 
 from accounts.models import Role
 from agent_runs.models import AgentRun
-from agent_runs.querysets import live_runs, recent_failures, with_names
+from agent_runs.querysets import live_runs, newest, recent_failures
 from dashboard.views.access import AccountRequest, account_page, may, may_work
 from dashboard.views.budgets import alerts_of_today
 from metrics.overview import read_overview
 
 RECENT_RUNS = 8
+LIVE_RUNS = 50
 
 
 @account_page()
 def overview(request: AccountRequest) -> HttpResponse:
     account_id = request.account.pk
-    recent = with_names(AgentRun.objects.filter(account_id=account_id)).order_by("-created_at", "-id")[:RECENT_RUNS]
     context = {
         "figures": read_overview(account_id),
         "alerts": alerts_of_today(account_id),
-        "live": list(live_runs(account_id)[:50]),
-        "recent": list(recent),
+        "live": newest(live_runs(account_id), LIVE_RUNS),
+        "recent": newest(AgentRun.objects.filter(account_id=account_id), RECENT_RUNS),
         "failures": recent_failures(account_id, days=30, limit=5),
         "may_start": may_work(request.membership),
         "may_connect": may(request, Role.ADMIN),

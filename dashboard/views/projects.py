@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import Role
 from agent_runs.models import AgentRun, RunStatus
-from agent_runs.querysets import live_runs, with_names
+from agent_runs.querysets import live_runs, newest
 from dashboard.forms.projects import IssueForm
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
@@ -92,7 +92,7 @@ def _with_runs(issues: list[Issue]) -> list[IssueRow]:
 @account_page()
 def issue(request: AccountRequest, project_id: int, number: int) -> HttpResponse:
     found = get_issue(request, project_id, number)
-    runs = list(with_names(AgentRun.objects.filter(issue=found)).order_by("-created_at", "-id")[:50])
+    runs = newest(AgentRun.objects.filter(account_id=request.account.pk, issue=found), 50)
     context = {
         "issue": found,
         "project": found.project,

@@ -46,7 +46,7 @@ class WorstRun:
     score: Decimal
 
 
-def worst_runs(account_id: int, *, since: date, until: date, limit: int = 10) -> list[WorstRun]:
-    """The lowest scores first. A run without a score is not bad, it is unknown."""
-    rows = ask("quality", "worst_runs", account=account_id, since=since, until=until, limit=limit)
+def worst_runs(*, since: date, until: date, limit: int = 10) -> list[WorstRun]:
+    """The lowest scores of the tenancy context's account first. A run without a score is not bad, it is unknown."""
+    rows = ask("quality", "worst_runs", since=since, until=until, limit=limit)
     return [WorstRun(*row) for row in rows]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from agent_runs.querysets import RunFilter, live_runs, recent_failures, run_page
+from agent_runs.querysets import RunFilter, live_runs, newest, recent_failures, run_page
 from metrics.analytics.quality import quality_trend, rolling_by_variant, worst_runs
 from metrics.analytics.runs import cohorts, percentiles, totals_by_project
 from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
@@ -26,7 +26,7 @@ WHERE account_id = %s AND created_at >= %s GROUP BY 1, 2
 def _overview(account: int) -> Reads:
     return {
         "overview: figures and chart": lambda: read_overview(account),
-        "overview: runs now": lambda: list(live_runs(account)[:50]),
+        "overview: runs now": lambda: newest(live_runs(account), 50),
         "overview: last failures": lambda: recent_failures(account, days=DAYS, limit=5),
         "projects: totals of all time": lambda: totals_by_project(account),
     }
@@ -70,7 +70,7 @@ def _analytics(bench: Bench, account: int) -> Reads:
         },
         **{f"quality: percentiles of {of.label.lower()}": percentile(of) for of in Measure},
         "quality: trend": lambda: quality_trend(account, since=since, until=today),
-        "quality: worst runs": lambda: worst_runs(account, since=since, until=today),
+        "quality: worst runs": lambda: worst_runs(since=since, until=today),
         "experiment: rolling average of 30 runs": lambda: rolling_by_variant(account, bench.world.ab_test_id),
     }
 

@@ -224,7 +224,7 @@ def test_the_trend_weighs_a_week_by_its_runs_and_the_worst_come_first():
 
     with tenant(project.account_id):
         trend = {one.day.day: one for one in quality_trend(project.account_id, **MONTH)}
-        worst = worst_runs(project.account_id, **MONTH, limit=2)
+        worst = worst_runs(**MONTH, limit=2)
     assert len(trend) == 31
     assert (trend[4].scored, trend[4].mean, trend[4].week_mean) == (0, None, None)
     assert (trend[5].scored, trend[5].mean, trend[5].week_mean) == (2, Decimal("0.3"), Decimal("0.3"))
@@ -247,5 +247,5 @@ def test_another_account_sees_nothing_even_when_it_asks_by_id():
         assert outcomes_by_day(theirs, **MONTH) == {}
         assert totals_by_project(theirs) == {}
         assert percentiles(Measure.USD, theirs, **MONTH) is None
-        assert worst_runs(theirs, **MONTH) == []
+        assert worst_runs(**MONTH) == []
         assert forecast(theirs, today=date(2026, 1, 20)).spent_usd == 0

@@ -30,13 +30,5 @@ WINDOW week AS (ORDER BY of.day ROWS BETWEEN 6 PRECEDING AND CURRENT ROW)
 ORDER BY 1;
 
 -- name: worst_runs
--- The lowest scores of the span: the lowest few of each day by the index quality_metrics_worst, and of those the lowest.
-SELECT worst.agent_run_id, worst.quality_score
-FROM generate_series(%(since)s::date, %(until)s::date, interval '1 day') day
-CROSS JOIN LATERAL (
-    SELECT agent_run_id, quality_score FROM quality_metrics
-    WHERE account_id = %(account)s AND (created_at AT TIME ZONE 'UTC')::date = day::date
-      AND quality_score IS NOT NULL
-    ORDER BY quality_score, agent_run_id LIMIT %(limit)s
-) worst
-ORDER BY 2, 1 LIMIT %(limit)s;
+-- The lowest scores of the context's account in the span.
+SELECT agent_run_id, quality_score FROM worst_runs(%(since)s, %(until)s, %(limit)s)
