@@ -204,6 +204,41 @@ class ProviderKey(Changed):
         return f"{self.provider}: {self.name}"
 
 
+class ApiScope(models.TextChoices):
+    """What a token of the HTTP API may do."""
+
+    PROMPTS_READ = "prompts:read", "Read and resolve prompts"
+    PROMPTS_WRITE = "prompts:write", "Move labels of prompts"
+
+
+class ApiToken(Changed):
+    """Lets a program use the HTTP API as the account. Only the SHA-256 of it is kept (accounts.api_tokens)."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=200)
+    digest = models.BinaryField(max_length=32)
+    # How it begins, so that people can tell which of their tokens this is.
+    hint = models.CharField(max_length=20)
+    scopes = ArrayField(models.CharField(max_length=50, choices=ApiScope.choices))
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "api_tokens"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["digest"], name="api_tokens_digest_unique"),
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=ApiScope.values, scopes__len__gt=0), name="api_tokens_scopes_known"
+            ),
+            models.CheckConstraint(condition=~Q(account_id=0), name="api_tokens_of_a_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class AuditEvent(models.Model):
     """Who did what to which object. Append-only; partitioned by month of `created_at`."""
 

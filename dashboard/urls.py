@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from dashboard.views import (
     analytics,
+    api_tokens,
     budgets,
     experiment_actions,
     experiments,
@@ -84,6 +85,9 @@ settings_patterns: Patterns = [
     path("keys/", settings.settings_keys, name="settings_keys"),
     path("keys/add", settings.settings_keys_add, name="settings_keys_add"),
     path("keys/<int:key_id>/revoke", settings.settings_keys_revoke, name="settings_keys_revoke"),
+    path("api/", api_tokens.settings_api, name="settings_api"),
+    path("api/create", api_tokens.settings_api_create, name="settings_api_create"),
+    path("api/<int:api_token_id>/revoke", api_tokens.settings_api_revoke, name="settings_api_revoke"),
     path("budgets/", budgets.settings_budgets, name="settings_budgets"),
     path("budgets/webhook", budgets.settings_budgets_webhook, name="settings_budgets_webhook"),
     path("budgets/webhook/remove", budgets.settings_budgets_webhook_remove, name="settings_budgets_webhook_remove"),

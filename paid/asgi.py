@@ -1,9 +1,11 @@
 """The web process: `uvicorn paid.asgi:application`."""
 
 import os
-from typing import cast
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.exception import convert_exception_to_response
 
 from paid.lib.bodies import Application, BoundedBodies, Message, Receive, Send
 from paid.lib.pulse import Pulse
@@ -12,6 +14,37 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paid.settings")
 
 # GitHub's deliveries are the largest that anybody sends here (25 MB at most).
 MAX_BODY_BYTES = 26 * 1024 * 1024
+MAX_API_BODY_BYTES = 1024 * 1024
+API_PATH = "/api/"
+
+
+class ApiHandler(ASGIHandler):
+    """Django without middleware, for programs that come with a bearer token.
+
+    Sessions, CSRF, messages and tenancy are the browser's; ten middlewares would cost more than the answer. The API's
+    endpoints look after transport and headers themselves (dashboard.api.endpoints).
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        handler: Any = self  # what Django's own load_middleware sets, and the stubs do not know
+        handler._view_middleware = []
+        handler._template_response_middleware = []
+        handler._exception_middleware = []
+        handler._middleware_chain = convert_exception_to_response(
+            handler._get_response_async if is_async else handler._get_response
+        )
+
+
+class ApiApart:
+    """Sends what lies below `/api/` to a handler of its own."""
+
+    def __init__(self, pages: Application, api: Application) -> None:
+        self._pages = pages
+        self._api = api
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith(API_PATH)
+        await (self._api if is_api else self._pages)(scope, receive, send)
 
 
 class WithPulse:
@@ -32,4 +65,6 @@ class WithPulse:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-application = WithPulse(BoundedBodies(cast(Application, get_asgi_application()), MAX_BODY_BYTES))
+pages = BoundedBodies(cast(Application, get_asgi_application()), MAX_BODY_BYTES)
+api = BoundedBodies(cast(Application, ApiHandler()), MAX_API_BODY_BYTES)
+application = WithPulse(ApiApart(pages, api))

@@ -53,6 +53,22 @@ class NoEarlierVersion(PromptError):
     """There is no earlier version to go back to."""
 
 
+class TokenRefused(PromptError):
+    """There is no such token, or it is revoked or expired. Make another one in the account's settings."""
+
+
+class TokenMayNotRead(PromptError):
+    """This token may not read prompts: it needs the scope prompts:read."""
+
+
+class UnknownProject(PromptError):
+    """The token's account has no such project."""
+
+
+class BadLabel(PromptError):
+    """A label has lower-case letters, digits, - and _, begins with a letter or digit, and has at most 50 characters."""
+
+
 class NoModelAvailable(Exception):
     """No language model may be used for this run."""
 

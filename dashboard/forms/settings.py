@@ -1,12 +1,13 @@
 """Forms of the person and of the account's secrets. A secret is never put back into the page."""
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm
 
-from accounts.models import Account, User
+from accounts.models import Account, ApiScope, User
 from dashboard.forms.styled import StyledForm, style_widget
 from metrics.models import BudgetPeriod
 from projects.labels import DEFAULT_TRIGGER
@@ -51,6 +52,33 @@ class ProviderKeyForm(StyledForm):
     base_url = forms.URLField(
         label="Base URL", required=False, assume_scheme="https", help_text="Empty for the provider's own address."
     )
+
+
+class ApiTokenForm(StyledForm):
+    name = forms.CharField(
+        label="What for",
+        max_length=200,
+        widget=forms.TextInput({"placeholder": "Deployment of the checkout", "autocomplete": "off"}),
+        help_text="So that you know it again when you look for one to revoke.",
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=ApiScope.choices,
+        initial=[ApiScope.PROMPTS_READ],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    expires_on = forms.DateField(
+        label="Ends on",
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        help_text="From this day on, UTC, it is refused. Empty: it holds until somebody revokes it.",
+    )
+
+    def clean_expires_on(self) -> date | None:
+        found: date | None = self.cleaned_data["expires_on"]
+        if found is not None and found <= datetime.now(UTC).date():
+            raise forms.ValidationError("Choose a day that is still to come.")
+        return found
 
 
 class BudgetForm(StyledForm):

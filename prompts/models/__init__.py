@@ -6,7 +6,7 @@ from prompts.models.language_models import (
     Stance,
     TokenClass,
 )
-from prompts.models.prompts import Prompt, PromptCategory, PromptVersion, Scope
+from prompts.models.prompts import Prompt, PromptCategory, PromptLabel, PromptVersion, Scope
 from prompts.models.style_guides import StyleGuide
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ModelPrice",
     "Prompt",
     "PromptCategory",
+    "PromptLabel",
     "PromptVersion",
     "Scope",
     "Stance",

@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar, Self
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, JSONField, Q, Value
 from pydantic import StringConstraints
@@ -14,6 +15,7 @@ from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 from projects.models import Project
 
+LABEL_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,49}$"
 # What a template fills in, e.g. `issue.title`.
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$", max_length=200)]
 
@@ -130,3 +132,29 @@ class PromptVersion(Created):
 
     def __str__(self) -> str:
         return f"{self.prompt_id} v{self.version}"
+
+
+class PromptLabel(Changed):
+    """A name such as `production` that stands on one version of a prompt, and can be moved to another."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, db_constraint=False, related_name="labels")
+    name = models.CharField(max_length=50, validators=[RegexValidator(LABEL_PATTERN)])
+    prompt_version = models.ForeignKey(
+        PromptVersion, on_delete=models.DO_NOTHING, db_constraint=False, related_name="labels"
+    )
+    moved_by = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "prompt_labels"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["prompt", "name"], name="prompt_labels_name_unique"),
+            models.CheckConstraint(condition=Q(name__regex=LABEL_PATTERN), name="prompt_labels_name_shape"),
+            TenantForeignKey(column="prompt_id", to="prompts", name="prompt_labels_prompt_fk", on_delete="CASCADE"),
+            TenantForeignKey(
+                column="prompt_version_id", to="prompt_versions", name="prompt_labels_version_fk", on_delete="CASCADE"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from django.test import Client
 
-from accounts.models import GithubToken, ProviderKey
+from accounts.models import ApiToken, GithubToken, ProviderKey
 from agent_runs.models import AgentRun
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
@@ -59,7 +59,7 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
     assert {
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
-        "settings_members", "settings_github", "settings_keys", "settings_budgets", "issue_new",
+        "settings_members", "settings_github", "settings_api", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
         "experiment_pause", "experiment_delete",
     } <= read  # fmt: skip
@@ -69,7 +69,8 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
 ADMINS_ONLY = (
     "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
-    "run_grant", "experiment_start", "experiment_resume", "experiment_conclude",
+    "run_grant", "experiment_start", "experiment_resume", "experiment_conclude", "settings_api_create",
+    "settings_api_revoke",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
@@ -87,6 +88,7 @@ def test_a_member_may_not_touch_the_accounts_secrets_and_budgets(world: World, b
     with platform():
         assert GithubToken.objects.get().revoked_at is None
         assert ProviderKey.objects.get().revoked_at is None
+        assert ApiToken.objects.get().revoked_at is None
         assert CostBudget.objects.get().limit_usd == 5
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from accounts.models import Account, GithubToken, ProviderKey, Role, User
+from accounts.models import Account, ApiToken, GithubToken, ProviderKey, Role, User
 from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
@@ -14,6 +14,7 @@ from projects.models import Issue, Project, PullRequest, WorkState
 from prompts.models import AbTest, LanguageModel, Prompt, PromptVersion
 from tests.factories.accounts import (
     AccountFactory,
+    ApiTokenFactory,
     GithubTokenFactory,
     MembershipFactory,
     ProviderKeyFactory,
@@ -104,6 +105,7 @@ class World:
     failed_run: AgentRun
     live_run: AgentRun
     token: GithubToken
+    api_token: ApiToken
     key: ProviderKey
     budget: CostBudget
     experiment: AbTest
@@ -159,6 +161,7 @@ def make_world() -> World:
         failed_run=_failed(failed, bob, common),
         live_run=_live(live, bob, common),
         token=GithubTokenFactory(account=account, name="Team token"),
+        api_token=ApiTokenFactory(account=account, name="Deployment of the shop"),
         key=ProviderKeyFactory(account=account, name="Team key"),
         budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
         experiment=_draft(prompt, versions, alice),

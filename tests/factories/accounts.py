@@ -7,7 +7,8 @@ from typing import Any
 import factory
 from django.contrib.auth.hashers import make_password
 
-from accounts.models import Account, AuditEvent, GithubToken, Membership, ProviderKey, Role, User
+from accounts.api_tokens import digest_of
+from accounts.models import Account, ApiToken, AuditEvent, GithubToken, Membership, ProviderKey, Role, User
 from paid.lib.tenancy import GLOBAL_ACCOUNT_ID, platform
 from tests.factories.base import PlatformFactory
 
@@ -68,6 +69,19 @@ class ProviderKeyFactory(PlatformFactory):
     provider = "anthropic"
     name = factory.Sequence(lambda n: f"Key {n}")
     key = factory.Sequence(lambda n: f"sk-not-a-real-key-{n}")
+
+
+class ApiTokenFactory(PlatformFactory):
+    """Its secret is `paid_secret-<n>`; `create_api_token` makes one as people do."""
+
+    class Meta:
+        model = ApiToken
+
+    account = factory.SubFactory(AccountFactory)
+    name = factory.Sequence(lambda n: f"API token {n}")
+    digest = factory.Sequence(lambda n: digest_of(f"paid_secret-{n}"))
+    hint = "paid_secr"
+    scopes = factory.LazyFunction(lambda: ["prompts:read"])
 
 
 class AuditEventFactory(PlatformFactory):

@@ -15,6 +15,7 @@ from prompts.models import (
     ModelPrice,
     Prompt,
     PromptCategory,
+    PromptLabel,
     PromptVersion,
     Scope,
     Stance,
@@ -46,6 +47,16 @@ class PromptVersionFactory(PlatformFactory):
     account_id = factory.SelfAttribute("prompt.account_id")
     version = factory.Sequence(lambda n: n + 1)
     template = "Solve the issue."
+
+
+class PromptLabelFactory(PlatformFactory):
+    class Meta:
+        model = PromptLabel
+
+    prompt_version = factory.SubFactory(PromptVersionFactory)
+    prompt = factory.SelfAttribute("prompt_version.prompt")
+    account_id = factory.SelfAttribute("prompt_version.account_id")
+    name = "production"
 
 
 class StyleGuideFactory(PlatformFactory):

@@ -34,6 +34,7 @@ TENANT_MAY = {
     "agent_run_steps": "ISU",
     "agent_runs": "ISU",
     "alert_webhooks": "DISU",
+    "api_tokens": "IS",  # and UPDATE of name and revoked_at
     "audit_events": "IS",
     "budget_alerts": "S",
     "budget_reservations": "S",
@@ -50,6 +51,7 @@ TENANT_MAY = {
     "outbox": "IS",
     "project_memberships": "DISU",
     "projects": "ISU",
+    "prompt_labels": "DISU",
     "prompt_versions": "IS",
     "prompts": "ISU",
     "provider_keys": "ISU",
