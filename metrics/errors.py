@@ -31,3 +31,17 @@ class NothingToVoteOn(Exception):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class EvolutionDecided(Exception):
+    """This has been decided in the meantime. Load the page again to see how."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.__doc__)
+
+
+class NoSuchProposal(Exception):
+    """Choose at least one of the proposals that may be tried."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

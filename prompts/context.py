@@ -24,6 +24,11 @@ _HIDDEN = re.compile(
 )
 
 
+def has_hidden_characters(text: str) -> bool:
+    """Whether a text has what a person does not see and a model reads; an end of line in Windows' way is none."""
+    return _HIDDEN.search(text.replace("\r\n", "\n")) is not None
+
+
 class Untrusted(str):
     """A text that was written outside of the account, and where it comes from (for the fence's label)."""
 
@@ -89,6 +94,33 @@ class ModelContext:
 
 
 @dataclass(frozen=True)
+class FailureContext:
+    """A run whose result was poor: what it was about, its score, and how it ended."""
+
+    score: str
+    issue: Untrusted
+    ending: Untrusted
+
+
+def _nothing() -> Untrusted:
+    return Untrusted("", "prompt")
+
+
+@dataclass(frozen=True)
+class EvolutionContext:
+    """A prompt that shall become better. Its text is fenced too: it is what is worked on, not what is to be done."""
+
+    slug: str = ""
+    template: Untrusted = field(default_factory=_nothing)
+    system_prompt: Untrusted = field(default_factory=_nothing)
+    variables: tuple[str, ...] = ()
+    proposals: str = ""
+    score: str = ""
+    longest: str = ""
+    failures: tuple[FailureContext, ...] = ()
+
+
+@dataclass(frozen=True)
 class PromptContext:
     """Everything that a template may name."""
 
@@ -97,6 +129,7 @@ class PromptContext:
     style_guide: str = ""
     feedback: FeedbackContext = field(default_factory=FeedbackContext)
     models: tuple[ModelContext, ...] = ()
+    evolution: EvolutionContext = field(default_factory=EvolutionContext)
 
 
 def context_for(

@@ -74,6 +74,12 @@ def fenced_texts(prompt: str) -> dict[str, str]:
     return found
 
 
+def nonce_of(prompt: str) -> str:
+    """The nonce of a rendered prompt's first fence; empty if it quotes nobody."""
+    found = _FENCED.search(prompt)
+    return found.group(1) if found else ""
+
+
 def _render(source: str, context: PromptContext, fence: Fence, *, is_system_prompt: bool) -> str:
     template = _compiled(source, is_system_prompt)
     values = {entry.name: getattr(context, entry.name) for entry in fields(context)}

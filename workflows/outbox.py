@@ -24,6 +24,7 @@ from paid.lib.tenancy import platform
 from projects.contracts import INBOX_WORKFLOW
 from workflows.connections import released_connections
 from workflows.contracts import ISSUE_WORKFLOW, IssueInput
+from workflows.evolution_contracts import EVOLUTION_WORKFLOW, EvolutionInput
 from workflows.forge_contracts import InboxInput
 from workflows.models import OutboxCommand
 from workflows.operations.states import record_started
@@ -36,7 +37,11 @@ FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 300.0
 POLL_SECONDS = 5.0
 RPC_TIMEOUT = timedelta(seconds=10)
-START_INPUTS: dict[str, Callable[[], object]] = {ISSUE_WORKFLOW: IssueInput, INBOX_WORKFLOW: InboxInput}
+START_INPUTS: dict[str, Callable[[], object]] = {
+    ISSUE_WORKFLOW: IssueInput,
+    INBOX_WORKFLOW: InboxInput,
+    EVOLUTION_WORKFLOW: EvolutionInput,
+}
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ def _quiet_live_runs(after_id: int) -> list[QuietRun]:
     with released_connections(), platform():
         rows = _live().filter(updated_at__lt=Now() - QUIET, pk__gt=after_id).select_related("issue").order_by("pk")
         found = [
-            (row.pk, (issue_workflow_id(row.project_id, row.issue.number), run_workflow_id(row.pk)))
+            # A question to a model belongs to the workflow that asks it.
+            (row.pk, (issue_workflow_id(row.project_id, row.issue.number), row.workflow_id or run_workflow_id(row.pk)))
             for row in rows[:BATCH]
         ]
         commanded = OutboxCommand.objects.filter(

@@ -1,7 +1,10 @@
-"""Keeps one Temporal Schedule for each project that is polled, as the projects' rows want it."""
+"""Keeps Temporal's Schedules as the rows want them: one for each project that is polled, and for each prompt that
+evolves.
+"""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,11 +22,13 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from metrics.models import EvolutionPolicy
 from paid.lib.tenancy import platform
 from projects.contracts import ProjectRef
 from projects.models import ForgeKind, Project
 from workflows.connections import released_connections
 from workflows.contracts import CONTROL_QUEUE
+from workflows.evolution_contracts import EVOLUTION_WORKFLOW, EvolutionInput, evolution_schedule_id
 from workflows.forge_contracts import POLL_WORKFLOW, poll_schedule_id
 
 logger = logging.getLogger(__name__)
@@ -34,21 +39,26 @@ ROUNDS_BEFORE_CHECKING_ALL = 60
 SHORTEST_POLL_SECONDS = 15
 CATCH_UP = timedelta(minutes=1)
 RPC_TIMEOUT = timedelta(seconds=10)
+# What the ids of our schedules begin with: what else is in the namespace is left alone.
+OURS = ("poll-", "evolve-")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    account_id: int
-    project_id: int
+    """`id` is the schedule's, and what its workflows' ids begin with."""
+
+    id: str
+    workflow: str
+    subject: ProjectRef | EvolutionInput
     every_seconds: int
 
 
-class PollSchedules:
+class Schedules:
     """Runs beside the control worker. Any number may run at once: each makes the same of the same rows."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._kept: dict[int, Wanted] = {}
+        self._kept: dict[str, Wanted] = {}
         self._rounds = 0
 
     async def run(self) -> None:
@@ -57,7 +67,7 @@ class PollSchedules:
             try:
                 await self.keep()
             except Exception:  # a server that is away now is asked again later
-                logger.exception("The poll schedules could not be kept")
+                logger.exception("The schedules could not be kept")
                 self._kept.clear()
             await asyncio.sleep(INTERVAL_SECONDS)
 
@@ -68,29 +78,28 @@ class PollSchedules:
             await self._drop_strangers(await asyncio.to_thread(wanted_schedules))
         self._rounds += 1
         wanted = await asyncio.to_thread(wanted_schedules)
-        for project_id, schedule in wanted.items():
-            if self._kept.get(project_id) != schedule:
+        for schedule_id, schedule in wanted.items():
+            if self._kept.get(schedule_id) != schedule:
                 await self._put(schedule)
-                self._kept[project_id] = schedule
-        for project_id in set(self._kept) - set(wanted):
-            await self._drop(poll_schedule_id(project_id))
-            del self._kept[project_id]
+                self._kept[schedule_id] = schedule
+        for schedule_id in set(self._kept) - set(wanted):
+            await self._drop(schedule_id)
+            del self._kept[schedule_id]
 
     async def _put(self, wanted: Wanted) -> None:
-        schedule_id, schedule = poll_schedule_id(wanted.project_id), _schedule(wanted)
+        schedule = _schedule(wanted)
 
         def replaced(_: ScheduleUpdateInput) -> ScheduleUpdate:
             return ScheduleUpdate(schedule)
 
         try:
-            await self._client.create_schedule(schedule_id, schedule, trigger_immediately=True, rpc_timeout=RPC_TIMEOUT)
+            await self._client.create_schedule(wanted.id, schedule, trigger_immediately=True, rpc_timeout=RPC_TIMEOUT)
         except ScheduleAlreadyRunningError:
-            await self._client.get_schedule_handle(schedule_id).update(replaced, rpc_timeout=RPC_TIMEOUT)
+            await self._client.get_schedule_handle(wanted.id).update(replaced, rpc_timeout=RPC_TIMEOUT)
 
-    async def _drop_strangers(self, wanted: dict[int, Wanted]) -> None:
-        ours = {poll_schedule_id(project_id) for project_id in wanted}
+    async def _drop_strangers(self, wanted: Mapping[str, Wanted]) -> None:
         async for found in await self._client.list_schedules(rpc_timeout=RPC_TIMEOUT):
-            if found.id.startswith("poll-") and found.id not in ours:
+            if found.id.startswith(OURS) and found.id not in wanted:
                 await self._drop(found.id)
 
     async def _drop(self, schedule_id: str) -> None:
@@ -101,25 +110,39 @@ class PollSchedules:
                 raise
 
 
-def wanted_schedules() -> dict[int, Wanted]:
-    """What is to be polled, by project."""
+def wanted_schedules() -> dict[str, Wanted]:
+    """What is to run again and again, by the schedule's id."""
     with released_connections(), platform():
-        rows = Project.objects.filter(forge=ForgeKind.GITHUB, is_active=True, github_token__revoked_at__isnull=True)
-        found = rows.exclude(github_token=None).values_list("account_id", "pk", "poll_interval_seconds")
-        return {
-            project_id: Wanted(account_id, project_id, max(seconds, SHORTEST_POLL_SECONDS))
-            for account_id, project_id, seconds in found
-        }
+        return {wanted.id: wanted for wanted in (*_polls(), *_evolutions())}
+
+
+def _polls() -> list[Wanted]:
+    rows = Project.objects.filter(forge=ForgeKind.GITHUB, is_active=True, github_token__revoked_at__isnull=True)
+    found = rows.exclude(github_token=None).values_list("account_id", "pk", "poll_interval_seconds")
+    return [
+        Wanted(
+            poll_schedule_id(project_id),
+            POLL_WORKFLOW,
+            ProjectRef(account_id, project_id),
+            max(seconds, SHORTEST_POLL_SECONDS),
+        )
+        for account_id, project_id, seconds in found
+    ]
+
+
+def _evolutions() -> list[Wanted]:
+    rows = EvolutionPolicy.objects.filter(is_on=True).values_list("account_id", "prompt_id", "every_hours")
+    return [
+        Wanted(
+            evolution_schedule_id(prompt_id), EVOLUTION_WORKFLOW, EvolutionInput(account_id, prompt_id), hours * 3_600
+        )
+        for account_id, prompt_id, hours in rows
+    ]
 
 
 def _schedule(wanted: Wanted) -> Schedule:
     return Schedule(
-        action=ScheduleActionStartWorkflow(
-            POLL_WORKFLOW,
-            ProjectRef(wanted.account_id, wanted.project_id),
-            id=poll_schedule_id(wanted.project_id),
-            task_queue=CONTROL_QUEUE,
-        ),
+        action=ScheduleActionStartWorkflow(wanted.workflow, wanted.subject, id=wanted.id, task_queue=CONTROL_QUEUE),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=wanted.every_seconds))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
     )

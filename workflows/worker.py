@@ -17,18 +17,19 @@ from paid.lib.temporal import connect
 from workflows.activities import AGENTS_ACTIVITIES, CONTROL_ACTIVITIES
 from workflows.connections import ReleaseConnections
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
+from workflows.evolution_workflow import EvolvePromptWorkflow
 from workflows.issue_workflow import IssueWorkflow
 from workflows.left_overs import clear_left_overs_for_ever
 from workflows.outbox import OutboxSweep
 from workflows.poll_workflow import PollProjectWorkflow
 from workflows.reconciliation import Reconciliation
 from workflows.run_workflow import RunWorkflow
-from workflows.schedules import PollSchedules
+from workflows.schedules import Schedules
 from workflows.webhook_inbox import WebhookInboxWorkflow
 
 logger = logging.getLogger(__name__)
 
-WORKFLOWS = [IssueWorkflow, RunWorkflow, WebhookInboxWorkflow, PollProjectWorkflow]
+WORKFLOWS = [IssueWorkflow, RunWorkflow, WebhookInboxWorkflow, PollProjectWorkflow, EvolvePromptWorkflow]
 # A cancellation reaches an activity with the answer to a heartbeat: not later than this.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 GRACEFUL_SHUTDOWN = timedelta(seconds=8)
@@ -60,7 +61,7 @@ async def run_worker(queue: str, *, threads: int, stop: asyncio.Event, ready: Ca
         return
     background: list[Coroutine[Any, Any, None]]
     if queue == CONTROL_QUEUE:
-        background = [OutboxSweep(client).run(), Reconciliation(client).run(), PollSchedules(client).run()]
+        background = [OutboxSweep(client).run(), Reconciliation(client).run(), Schedules(client).run()]
     else:
         background = [clear_left_overs_for_ever()]
     async with make_worker(client, queue, threads=threads):

@@ -72,6 +72,7 @@ class RunTrigger(models.TextChoices):
     LABEL = "label", "A label"
     API = "api", "The API"
     DEMO = "demo", "The demo"
+    EVOLUTION = "evolution", "The evolution of a prompt"
 
 
 class AgentRun(Changed):

@@ -25,6 +25,7 @@ class Knowledge:
     list_command: str
     phrases: dict[str, str]
     fixes: tuple[Fix, ...]
+    advice: tuple[str, ...]  # what a prompt can tell an agent
 
     def say(self, phrase: str, **values: str) -> str:
         return self.phrases[phrase].format(**values)
@@ -40,4 +41,5 @@ def load_knowledge(path: Path = KNOWLEDGE_FILE) -> Knowledge:
         list_command=data["list_command"],
         phrases=data["phrases"],
         fixes=tuple(Fix(**fix) for fix in data["fixes"]),
+        advice=tuple(data["advice"]),
     )

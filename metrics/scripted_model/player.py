@@ -12,6 +12,7 @@ from typing import Any
 
 from metrics.scripted_model.conversation import Conversation, Step
 from metrics.scripted_model.knowledge import Fix, Knowledge
+from metrics.scripted_model.mutator import proposals_for
 
 MAX_EDITS = 5
 _ASKED_TEST_COMMAND = re.compile(r"`(python3? -m (?:unittest|pytest)[^`\n]*)`")
@@ -37,7 +38,7 @@ class Turn:
 def next_turn(conversation: Conversation, knowledge: Knowledge) -> Turn:
     """The model's next turn. A request that offers no tools is a side call: it gets one line of text."""
     if not conversation.tools:
-        return Turn(knowledge.say("title"))
+        return Turn(proposals_for(conversation.text, knowledge) or knowledge.say("title"))
     if missing := {"Bash", "Read", "Edit"} - conversation.tools:
         return Turn(knowledge.say("tools_missing", tools=", ".join(sorted(missing))))
     if not conversation.steps:

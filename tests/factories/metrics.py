@@ -16,6 +16,8 @@ from metrics.models import (
     BudgetReservation,
     CostBudget,
     Dimension,
+    Evolution,
+    EvolutionPolicy,
     ExperimentReading,
     GatewayCall,
     Proposal,
@@ -32,7 +34,7 @@ from paid.lib.tenancy import platform
 from tests.factories.accounts import AccountFactory, UserFactory
 from tests.factories.agent_runs import AgentRunFactory, OfRun, finished_run
 from tests.factories.base import PlatformFactory
-from tests.factories.prompts import AbTestFactory
+from tests.factories.prompts import AbTestFactory, PromptFactory, PromptVersionFactory
 
 
 class CostBudgetFactory(PlatformFactory):
@@ -209,3 +211,29 @@ class SpendDailyFactory(SumFactory):
     @classmethod
     def make_row(cls) -> Any:
         return TokenUsageFactory()
+
+
+class EvolutionPolicyFactory(PlatformFactory):
+    class Meta:
+        model = EvolutionPolicy
+
+    prompt = factory.SubFactory(PromptFactory)
+    account_id = factory.SelfAttribute("prompt.account_id")
+
+
+class EvolutionFactory(PlatformFactory):
+    """A cycle of which the model is being asked."""
+
+    class Meta:
+        model = Evolution
+
+    parent_version = factory.SubFactory(PromptVersionFactory)
+    prompt = factory.SelfAttribute("parent_version.prompt")
+    account_id = factory.SelfAttribute("parent_version.account_id")
+    workflow_id = factory.LazyAttribute(lambda made: f"evolve-{made.prompt.pk}")
+    needs_approval = True
+    spending_cap_usd = Decimal(20)
+    proposals = 3
+    mean_score = Decimal("0.31000")
+    runs_looked_at = 20
+    sampled_run_ids = factory.LazyFunction(list)

@@ -1,5 +1,6 @@
 """Prompts, models, prices and experiments. `account=global_account()` makes global rows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -123,10 +124,10 @@ class AbVariantFactory(PlatformFactory):
     name = factory.Sequence(lambda n: f"Variant {n}")
 
 
-def prompt_with_version(*, template: str = "Solve the issue.", **prompt: Any) -> Prompt:
+def prompt_with_version(*, template: str = "Solve the issue.", variables: Sequence[str] = (), **prompt: Any) -> Prompt:
     """A prompt whose current version is its first."""
     made: Prompt = PromptFactory(**prompt)
-    version = PromptVersionFactory(prompt=made, version=1, template=template)
+    version = PromptVersionFactory(prompt=made, version=1, template=template, variables=list(variables))
     with platform():
         made.current_version = version
         made.save(update_fields=["current_version"])

@@ -40,6 +40,8 @@ TENANT_MAY = {
     "budget_reservations": "S",
     "comments": "ISU",
     "cost_budgets": "DISU",
+    "evolution_policies": "ISU",
+    "evolutions": "ISU",
     "gateway_calls": "S",
     "github_tokens": "ISU",
     "issues": "ISU",

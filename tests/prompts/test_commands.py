@@ -20,7 +20,14 @@ from tests.factories.accounts import UserFactory
 from tests.factories.prompts import ModelPriceFactory
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SLUGS = ["coding.fix_ci", "coding.implement_issue", "meta.select_model", "planning.plan_issue", "review.respond"]
+SLUGS = [
+    "coding.fix_ci",
+    "coding.implement_issue",
+    "meta.evolve_prompt",
+    "meta.select_model",
+    "planning.plan_issue",
+    "review.respond",
+]
 
 
 def run(command: str, *arguments: str) -> str:
@@ -45,7 +52,7 @@ def test_seeding_makes_global_prompts_that_tenants_can_read_and_is_idempotent():
     assert {entry["result"] for entry in second["prompts"]} == {"unchanged"}
     with tenant(17):
         assert list(Prompt.objects.order_by("slug").values_list("slug", flat=True)) == SLUGS
-        assert PromptVersion.objects.count() == 5
+        assert PromptVersion.objects.count() == len(SLUGS)
         assert StyleGuide.objects.count() == 1
 
 

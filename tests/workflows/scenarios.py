@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from projects.contracts import DELIVERED_SIGNAL, INBOX_WORKFLOW, DeliveryRef, ProjectRef
+from tests.workflows.evolver import Evolver
 from tests.workflows.listener import Listener
 from tests.workflows.playing import path_of_test_server, workers
 from tests.workflows.steps import Steps
@@ -33,6 +34,13 @@ from workflows.contracts import (
     RunRef,
     StepOutcome,
     Verdict,
+)
+from workflows.evolution_contracts import (
+    DECIDED_SIGNAL,
+    EVOLUTION_WORKFLOW,
+    EvolutionInput,
+    EvolutionRef,
+    OpenedEvolution,
 )
 from workflows.forge_contracts import POLL_WORKFLOW, InboxInput
 
@@ -127,6 +135,42 @@ async def start_poll(client: Client, listener: Listener) -> Handle:
     return await client.start_workflow(POLL_WORKFLOW, ProjectRef(1, 7), id="poll-7", task_queue=CONTROL_QUEUE)
 
 
+async def start_evolution(client: Client, evolver: Evolver) -> Handle:
+    return await client.start_workflow(
+        EVOLUTION_WORKFLOW, EvolutionInput(1, 5), id="evolve-5", task_queue=CONTROL_QUEUE
+    )
+
+
+async def start_and_decide(client: Client, evolver: Evolver) -> Handle:
+    handle = await start_evolution(client, evolver)
+    await evolver.proposed.wait()
+    await handle.signal(DECIDED_SIGNAL, EvolutionRef(1, 9))
+    return handle
+
+
+async def go_on_with_evolution(client: Client, evolver: Evolver) -> Handle:
+    """As it continues as new, while the experiment runs."""
+    return await client.start_workflow(
+        EVOLUTION_WORKFLOW, EvolutionInput(1, 5, 9), id="evolve-5", task_queue=CONTROL_QUEUE
+    )
+
+
+async def decide_too_late(client: Client, evolver: Evolver) -> Handle:
+    """The decision finds no workflow any more, and starts one that has nothing to do."""
+    return await client.start_workflow(
+        EVOLUTION_WORKFLOW,
+        EvolutionInput(),
+        id="evolve-5",
+        task_queue=CONTROL_QUEUE,
+        start_signal=DECIDED_SIGNAL,
+        start_signal_args=[EvolutionRef(1, 9)],
+    )
+
+
+def evolving(client: Client, evolver: Evolver) -> AbstractAsyncContextManager[Any]:
+    return evolver.workers(client)
+
+
 def listening(client: Client, listener: Listener) -> AbstractAsyncContextManager[Any]:
     return listener.worker(client)
 
@@ -152,6 +196,22 @@ SCENARIOS: dict[str, Scenario] = {
     "inbox_that_gives_one_up": Scenario(lambda: refusing(1), start_inbox, listening),
     "poll_completed": Scenario(Listener, start_poll, listening),
     "poll_failed": Scenario(lambda: refusing(7), start_poll, listening),
+    "evolution_approved": Scenario(Evolver, start_and_decide, evolving),
+    "evolution_not_needed": Scenario(
+        lambda: Evolver(opened=OpenedEvolution(reason="Not weak.")), start_evolution, evolving
+    ),
+    "evolution_expired": Scenario(lambda: Evolver(looks=0), start_evolution, evolving),
+    "evolution_without_gate": Scenario(
+        lambda: Evolver(opened=OpenedEvolution(9, needs_approval=False)), start_evolution, evolving
+    ),
+    "evolution_not_answered": Scenario(lambda: Evolver(is_answered=False), start_evolution, evolving),
+    "evolution_without_proposals": Scenario(lambda: Evolver(is_proposed=False), start_evolution, evolving),
+    "evolution_broken": Scenario(lambda: Evolver(is_broken=True), start_evolution, evolving),
+    "evolution_taken_over": Scenario(
+        lambda: Evolver(opened=OpenedEvolution(9, is_tested=True)), start_evolution, evolving
+    ),
+    "evolution_goes_on": Scenario(Evolver, go_on_with_evolution, evolving),
+    "evolution_decided_too_late": Scenario(Evolver, decide_too_late, evolving),
 }
 
 

@@ -7,6 +7,7 @@ from temporalio.worker import Replayer
 from projects.contracts import INBOX_WORKFLOW
 from tests.workflows.scenarios import HISTORIES, SCENARIOS, commands_of, history_path, play
 from workflows.contracts import ISSUE_WORKFLOW, RUN_WORKFLOW
+from workflows.evolution_contracts import EVOLUTION_WORKFLOW
 from workflows.forge_contracts import POLL_WORKFLOW
 from workflows.worker import WORKFLOWS
 
@@ -38,5 +39,6 @@ def test_every_workflow_has_a_history():
         RUN_WORKFLOW,
         INBOX_WORKFLOW,
         POLL_WORKFLOW,
+        EVOLUTION_WORKFLOW,
     }
-    assert len(WORKFLOWS) == 4
+    assert len(WORKFLOWS) == 5

@@ -31,7 +31,7 @@ def alone_in(run_dir: Path) -> Iterator[None]:
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(run_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        with _beating():
+        with beating():
             _take(descriptor)
             yield
     finally:
@@ -72,7 +72,8 @@ def _take(descriptor: int) -> None:
 
 
 @contextmanager
-def _beating() -> Iterator[None]:
+def beating() -> Iterator[None]:
+    """Heartbeat from a thread while the block works."""
     ended = threading.Event()
 
     def beat() -> None:

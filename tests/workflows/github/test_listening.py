@@ -27,7 +27,7 @@ from workflows.forge_contracts import (
     PollOutcome,
 )
 from workflows.outbox import START_INPUTS
-from workflows.schedules import PollSchedules
+from workflows.schedules import Schedules
 
 
 async def deliver(client: Client, *numbers: int) -> InboxSummary:
@@ -113,11 +113,11 @@ async def test_schedules_follow_the_projects(temporal_address: str, settings: ob
     settings.TEMPORAL_ADDRESS = temporal_address  # type: ignore[attr-defined]
     project = await asyncio.to_thread(make_project)
     client = await connect()
-    schedules = PollSchedules(client)
+    schedules = Schedules(client)
     handle = client.get_schedule_handle(f"poll-{project.pk}")
 
     await schedules.keep()
-    await PollSchedules(client).keep()
+    await Schedules(client).keep()
     made = (await handle.describe()).schedule
     assert made.spec.intervals[0].every == timedelta(minutes=5)
     assert made.policy.overlap == ScheduleOverlapPolicy.SKIP

@@ -1,0 +1,119 @@
+"""A question to a model, as a run of its own: so its token, escrow, budgets and ledger are those of every run."""
+
+import secrets
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from django.db import transaction
+
+from agent_runs.limits import RunLimits
+from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, RunTrigger, SelectedBy
+from agent_runs.notes import note
+from agent_runs.operations import (
+    advance_run,
+    create_run,
+    finish_run,
+    record_model_selection,
+    record_outcome,
+    set_identity,
+    set_run_token,
+)
+from metrics.operations import close_escrow, open_escrow
+from projects.consultations import open_consultation
+from projects.models import Issue, Project, WorkState
+from projects.operations import set_work_state
+from prompts.context import EvolutionContext, context_for
+from prompts.models import PromptCategory, PromptVersion
+from prompts.rendering import render_prompt
+from prompts.resolution import resolve_prompt
+from prompts.selection import select_model
+from workflows.operations.fingerprint import fingerprint
+
+# In place of an agent's name: nobody works in a sandbox, Paid itself asks once.
+CONSULTATION = "consultation"
+# Whose models may be asked: those that speak the gateway's protocol.
+ASKED_LIKE = "claude_code"
+DONE = "The model has answered."
+
+
+@dataclass(frozen=True)
+class Question:
+    """`slug` names the prompt that asks."""
+
+    title: str
+    slug: str
+    trigger: RunTrigger
+    cap_usd: Decimal
+    seconds: int
+
+
+@transaction.atomic
+def open_question(*, project: Project, question: Question, about: EvolutionContext, workflow_id: str) -> AgentRun:
+    """A run that may spend `cap_usd`, with what will be asked frozen on it. Call it inside of `tenant()`.
+
+    Raises PromptError, NoModelAvailable or BudgetExhausted; then nothing has changed.
+    """
+    issue = open_consultation(project=project, title=question.title, body="Asked by Paid itself.")
+    version, text, system_text = _rendered(project, issue, question.slug, about)
+    choice = select_model(account=project.account, project=project, category=PromptCategory.META, agent=ASKED_LIKE)
+    run = create_run(
+        project=project,
+        issue=issue,
+        prompt_version=version,
+        prompt_text=text,
+        system_prompt_text=system_text,
+        ab_variant=None,
+        language_model=choice.language_model,
+        agent=CONSULTATION,
+        limits=RunLimits(turns=1, wall_seconds=question.seconds, cost_usd=question.cap_usd),
+        trigger=question.trigger,
+        requested_by=None,
+        retry_of=None,
+    )
+    set_identity(run=run, fingerprint=fingerprint(run), workflow_id=workflow_id)
+    record_model_selection(
+        run=run,
+        language_model=choice.language_model,
+        selected_by=SelectedBy(choice.selected_by),
+        candidates=choice.candidates_as_json(),
+        reason=choice.reason,
+    )
+    open_escrow(run=run, wanted_usd=question.cap_usd)
+    for status in (RunStatus.PREPARING, RunStatus.RUNNING):
+        advance_run(run=run, to=status)
+    return run
+
+
+@transaction.atomic
+def token_for(run: AgentRun) -> str:
+    """A new token for the gateway; the one before it opens nothing any more. Raises RunHasEnded."""
+    token = secrets.token_urlsafe(32)
+    set_run_token(run=run, token=token)
+    return token
+
+
+@transaction.atomic
+def end_question(*, run: AgentRun, error_code: str = "", error: str = "") -> None:
+    """The run's last word, and what is left of its money back to the budgets. Said again it changes nothing."""
+    run.refresh_from_db()
+    if run.status in LIVE_STATUSES:
+        if error:
+            finish_run(run=run, status=RunStatus.FAILED, error_code=error_code, error=error)
+        else:
+            record_outcome(run=run, iterations=1, summary=DONE)
+            advance_run(run=run, to=RunStatus.PUBLISHING)
+            finish_run(run=run, status=RunStatus.COMPLETED)
+            set_work_state(issue=run.issue, work_state=WorkState.DONE)
+        note(run=run, text=error or DONE)
+    close_escrow(run=run)
+
+
+def _rendered(project: Project, issue: Issue, slug: str, about: EvolutionContext) -> tuple[PromptVersion, str, str]:
+    resolved = resolve_prompt(account_id=project.account_id, project_id=project.pk, slug=slug, subject=str(issue.pk))
+    rendered = render_prompt(
+        template=resolved.template,
+        system_prompt=resolved.system_prompt,
+        context=replace(context_for(project=project, issue=issue), evolution=about),
+    )
+    version = PromptVersion.objects.select_related("prompt").get(pk=resolved.prompt_version_id)
+    return version, rendered.prompt, rendered.system_prompt
