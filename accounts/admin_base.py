@@ -40,7 +40,7 @@ class TenantForm(forms.ModelForm):
 class ReadOnlyAdmin(admin.ModelAdmin):
     """To look at. Whatever writes these rows does so by operations and functions of the database."""
 
-    actions = None
+    actions: tuple[str, ...] | None = None
     show_full_result_count = False
     list_per_page = 50
 

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, actor_of
 from prompts.admin_forms import PriceForm, PromptForm
 from prompts.errors import NoEarlierVersion
+from prompts.experiments.admin import AbTestAdmin
 from prompts.lineage import compare, lineage_of
 from prompts.model_operations import start_price
 from prompts.models import (
@@ -278,9 +279,4 @@ class StyleGuideAdmin(AuditedAdmin):
     autocomplete_fields = ("account", "project")
 
 
-@admin.register(AbTest)
-class AbTestAdmin(ReadOnlyAdmin):
-    list_display = ("name", "account", "prompt", "status", "metric", "traffic_share", "started_at", "ended_at")
-    list_filter = ("status", "metric")
-    search_fields = ("name", "prompt__slug")
-    list_select_related = ("account", "prompt")
+admin.site.register(AbTest, AbTestAdmin)

@@ -1,6 +1,6 @@
 """Writes on quality. A score is always computed from the row's own signals, under the row's lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -158,15 +158,28 @@ def rescore(
 
 def weights_for(project: Project) -> QualityWeights:
     """The nearest ones that are set: of the project, of its account, of account 0, or ours."""
-    accounts = Account.objects.filter(pk__in=(project.account_id, GLOBAL_ACCOUNT_ID)).order_by("-pk")
-    for settings in (project.settings, *accounts.values_list("settings", flat=True)):
-        if SETTING in settings:
-            try:
-                return QualityWeights.model_validate(settings[SETTING])
-            except ValidationError:
-                # Settings are free JSON and may have been written by hand; a mistake there must not stop runs.
-                continue
-    return QualityWeights()
+    return _said_in(project.settings) or weights_of(project.account_id)
+
+
+def weights_of(account_id: int) -> QualityWeights:
+    """Those of the account, of account 0, or ours."""
+    accounts = Account.objects.filter(pk__in=(account_id, GLOBAL_ACCOUNT_ID)).order_by("-pk")
+    found = (_said_in(settings) for settings in accounts.values_list("settings", flat=True))
+    return next((weights for weights in found if weights is not None), QualityWeights())
+
+
+def has_own_weights(of: Project | Account) -> bool:
+    return _said_in(of.settings) is not None
+
+
+def _said_in(settings: Mapping[str, object]) -> QualityWeights | None:
+    if SETTING not in settings:
+        return None
+    try:
+        return QualityWeights.model_validate(settings[SETTING])
+    except ValidationError:
+        # Settings are free JSON and may have been written by hand; a mistake there must not stop runs.
+        return None
 
 
 def signals_of(row: QualityMetric) -> Signals:

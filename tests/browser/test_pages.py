@@ -15,6 +15,7 @@ NOT_PAGES = {
     "run_log_stream", "run_log_file", "demo_start", "issue_run", "run_retry", "pull_request_comment",
     "settings_github_connect", "settings_keys_add", "settings_password", "settings_budgets_set",
     "settings_github_webhook", "costs_file", "experiment_look", "run_vote",
+    "settings_budgets_webhook", "settings_quality_set",
 }  # fmt: skip
 
 

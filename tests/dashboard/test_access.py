@@ -61,7 +61,7 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
         "settings_members", "settings_github", "settings_api", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
-        "experiment_pause", "experiment_delete",
+        "experiment_pause", "experiment_delete", "settings_quality",
     } <= read  # fmt: skip
     assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
 
@@ -70,7 +70,7 @@ ADMINS_ONLY = (
     "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
     "run_grant", "experiment_start", "experiment_resume", "experiment_conclude", "settings_api_create",
-    "settings_api_revoke",
+    "settings_api_revoke", "settings_quality_set",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",

@@ -13,6 +13,7 @@ from prompts.errors import ExperimentRefused, ExperimentRuns, VersionNotOfPrompt
 from prompts.experiments.operations import (
     Arm,
     Shares,
+    change_draft,
     complete_experiment,
     create_experiment,
     delete_experiment,
@@ -156,6 +157,23 @@ def test_a_draft_can_go_without_trace_but_in_the_audit_log(account, owner, promp
         delete_experiment(test=test, actor=owner)
         assert AbTest.objects.count() == 0
     assert actions(account) == {"created", "deleted"}
+
+
+@pytest.mark.django_db
+def test_a_drafts_words_and_weights_change_until_it_starts(account, owner, prompt):
+    test = draft(prompt, owner)
+    with tenant(account.pk):
+        control = AbVariant.objects.get(ab_test=test, is_control=True)
+        change_draft(test=test, name="Longer", hypothesis="Why not.", weights={control.pk: 3}, actor=owner)
+        with pytest.raises(ExperimentRefused, match="weight"):
+            change_draft(test=test, name="No", hypothesis="", weights={control.pk: 0}, actor=owner)
+        start_experiment(test=test, actor=owner)
+        with pytest.raises(WrongExperimentStatus):
+            change_draft(test=test, name="Late", hypothesis="", weights={control.pk: 5}, actor=owner)
+        control.refresh_from_db()
+        test.refresh_from_db()
+    assert (test.name, test.hypothesis, control.weight) == ("Longer", "Why not.", 3)
+    assert actions(account) == {"created", "changed", "started"}
 
 
 @pytest.mark.django_db

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const charts = [];
-  const tones = ["quiet", "primary", "green", "red"];
+  const tones = ["quiet", "accent", "green", "red"];
 
   function colour(name) {
     // The browser resolves light-dark() and oklch() for an element, not for a custom property.
@@ -51,7 +51,7 @@
   function drawInterval(figure) {
     const rows = Array.from(figure.querySelectorAll("tbody tr"));
     const points = (key) => rows.map((row) => ({ x: Number(row.dataset.x), y: number(row.dataset[key]) }));
-    const tone = colour("primary");
+    const tone = colour("accent");
     const band = { borderColor: "transparent", backgroundColor: faint(tone), pointRadius: 0, pointHitRadius: 0 };
     const highs = points("high"), lows = points("low");
     // The first issues say nothing yet: their interval would make the rest a flat line.
