@@ -82,6 +82,8 @@ class AbTestAdmin(admin.ModelAdmin):
             for row in formset.forms
             if "weight" in row.cleaned_data
         }
+        for formset in formsets:
+            formset.save(commit=False)  # the admin's own log of changes reads what this notes
         data = form.cleaned_data
         try:
             change_draft(
