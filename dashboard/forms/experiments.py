@@ -10,6 +10,7 @@ from prompts.experiments.operations import Arm, Shares
 from prompts.models import AbVariant, ExperimentMetric, Prompt, PromptVersion
 
 MOST_TREATMENTS = 3
+KEEP = "keep"
 _HUNDRED = Decimal(100)
 _WEIGHT: dict[str, Any] = {"min_value": 1, "max_value": 1_000_000, "initial": 1, "label": "Weight"}
 
@@ -235,7 +236,7 @@ def _said(version: PromptVersion, current: str) -> str:
 
 
 class ConcludeForm(StyledForm):
-    """The last word on an experiment; nobody's decision is kept without a choice."""
+    """The last word on an experiment. The first choice promotes nothing, so that a hasty answer changes nothing."""
 
     winner = forms.ChoiceField(label="From now on")
     reason = forms.CharField(
@@ -245,17 +246,19 @@ class ConcludeForm(StyledForm):
         help_text="Kept with the experiment, for whoever asks later.",
     )
 
-    def __init__(self, variants: list[AbVariant], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, variants: list[AbVariant], current: PromptVersion | None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: forms.ChoiceField = self.fields["winner"]  # type: ignore[assignment]
         field.choices = [
-            (
-                "" if variant.is_control else str(variant.pk),
-                f"Keep the control (v{variant.prompt_version.version})"
-                if variant.is_control
-                else f"Promote “{variant.name}” (v{variant.prompt_version.version})",
-            )
+            (KEEP, _kept(variant, current))
+            if variant.is_control
+            else (str(variant.pk), f"Promote “{variant.name}” (v{variant.prompt_version.version})")
             for variant in variants
         ]
-        # The control is a choice too, and the first one, so that a hasty answer changes nothing.
-        field.required = False
+
+
+def _kept(control: AbVariant, current: PromptVersion | None) -> str:
+    """Ending without a winner promotes nothing, which is the control only if that is the version in use."""
+    if current is None or current.pk == control.prompt_version_id:
+        return f"Keep the control (v{control.prompt_version.version})"
+    return f"Promote nothing (v{current.version} stays in use)"

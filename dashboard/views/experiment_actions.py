@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from accounts.models import Role
-from dashboard.forms.experiments import ChoosePromptForm, ConcludeForm, ExperimentForm
+from dashboard.forms.experiments import KEEP, ChoosePromptForm, ConcludeForm, ExperimentForm
 from dashboard.views.access import AccountRequest, account_page, get_experiment, get_prompt
 from dashboard.views.asking import Question, ask
 from dashboard.views.experiments import is_id
@@ -164,36 +164,39 @@ def experiment_conclude(request: AccountRequest, experiment_id: int) -> HttpResp
     variants = list(variants_of(test))
     kept = ExperimentReading.objects.filter(ab_test=test, account=request.account).first()
     if request.method == "POST":
-        form = ConcludeForm(variants, request.POST)
+        form = ConcludeForm(variants, test.prompt.current_version, request.POST)
         if form.is_valid():
             _conclude(request, test, variants, form)
             return redirect(_page_of(request, test))
     else:
-        form = ConcludeForm(variants, initial={"winner": _proposed(kept)})
+        form = ConcludeForm(variants, test.prompt.current_version, initial={"winner": _proposed(kept)})
     question = Question(
         title="End this experiment?",
-        text=f"{_said(kept)} The version that you choose is in use for every issue from then on"
+        text=f"{_said(kept)} What you choose is in use for every issue from then on"
         f"{_as_own(request, test)}. This cannot be undone; a version can be rolled back at its prompt.",
         button="End it",
         back=_page_of(request, test),
         action=request.path,
+        is_destructive=False,
     )
     return ask(request, question, form)
 
 
 def _conclude(request: AccountRequest, test: AbTest, variants: list[AbVariant], form: ConcludeForm) -> None:
     chosen = form.cleaned_data["winner"]
-    winner = next((variant for variant in variants if chosen and variant.pk == int(chosen)), None)
+    winner = next((variant for variant in variants if str(variant.pk) == chosen), None)
     try:
         conclude_experiment(test=test, winner=winner, actor=request.user, reason=form.cleaned_data["reason"])
     except (ExperimentError, PromptExists) as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"“{winner.name}” is in use now." if winner else "The control stays in use.")
+        messages.success(
+            request, f"“{winner.name}” is in use now." if winner else "It has ended. What was in use stays in use."
+        )
 
 
 def _proposed(kept: ExperimentReading | None) -> str:
-    return str(kept.proposed_variant_id) if kept and kept.proposal == Proposal.PROMOTE else ""
+    return str(kept.proposed_variant_id) if kept and kept.proposal == Proposal.PROMOTE else KEEP
 
 
 def _said(kept: ExperimentReading | None) -> str:

@@ -144,7 +144,7 @@ def test_an_admin_starts_pauses_resumes_and_ends_it(world: World, alice: Client)
         question = alice.get(address(test, step)).content.decode()
         said = alice.post(address(test, step), follow=True).content.decode()
         seen.append((again(test).status, f"{step.capitalize()} this experiment?" in question, "notice-success" in said))
-    alice.post(address(test, "conclude"), {"winner": "", "reason": "No difference that matters."})
+    alice.post(address(test, "conclude"), {"winner": "keep", "reason": "No difference that matters."})
 
     assert seen == [("running", True, True), ("paused", True, True), ("running", True, True)]
     ended = again(test)
@@ -191,7 +191,7 @@ def test_every_refusal_is_said_in_words(world: World, alice: Client):
         (world.experiment, "look"): "It does not run, so there is nothing new to see.",
         (world.experiment, "conclude"): "The experiment has gone on in the meantime.",
     }
-    said = {key: alice.post(address(*key), {"winner": ""}, follow=True).content.decode() for key in cases}
+    said = {key: alice.post(address(*key), {"winner": "keep"}, follow=True).content.decode() for key in cases}
 
     assert {key: words in said[key] for key, words in cases.items()} == dict.fromkeys(cases, True)
     assert (again(running).status, again(world.experiment).status) == (AbTestStatus.RUNNING, AbTestStatus.DRAFT)
@@ -244,6 +244,14 @@ def test_the_winner_that_an_admin_promotes_is_in_use(world: World, alice: Client
         current = Prompt.objects.get(pk=world.prompt.pk).current_version_id
     assert (ended.outcome, ended.winner_id, current) == ("promoted", winner.pk, winner.prompt_version_id)
     assert "“half as long” was promoted" in text_of(alice, address(test))
+
+
+def test_ending_without_a_winner_says_what_stays_in_use(world: World, alice: Client):
+    test = running_experiment(world)
+
+    asked = alice.get(address(test, "conclude")).content.decode()
+    assert "Promote nothing (v2 stays in use)" in asked
+    assert "Keep the control (v2)" in alice.get(address(world.experiment, "conclude")).content.decode()
 
 
 def test_a_variant_of_another_experiment_wins_nothing(world: World, alice: Client):
