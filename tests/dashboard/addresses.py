@@ -15,6 +15,12 @@ def patterns(resolver: URLResolver | None = None) -> list[URLPattern]:
     return found
 
 
+def posted_only() -> set[str]:
+    """Names of the addresses below `/a/<slug>/` that are no pages: they only take what a form sends."""
+    methods = {str(pattern.name): getattr(pattern.callback, "methods", ("GET",)) for pattern in patterns()}
+    return {name for name, allowed in methods.items() if "GET" not in allowed}
+
+
 def tenant_addresses(world: World) -> dict[str, str]:
     """URL name → address. A pattern with an argument that is not known here raises KeyError: add it."""
     known: dict[str, object] = {
