@@ -140,9 +140,14 @@ class Membership(Created):
 
 
 class GithubTokenQuerySet(models.QuerySet["GithubToken"]):
-    def with_scope(self, *scopes: str) -> Self:
-        """The running tenant's tokens that have all of these scopes; none outside of `tenant(...)`."""
-        return self.filter(IsFound("github_tokens_with_scopes", Value(list(scopes), _SCOPES)))
+    def with_scope(self, *scopes: str, newest: int | None = None) -> Self:
+        """The running tenant's tokens that have all of these scopes; none outside of `tenant(...)`.
+
+        Many cost as many rows as there are: `newest` looks only for that many, the last ones of the account, before
+        anything else narrows them.
+        """
+        wanted, limit = Value(list(scopes), _SCOPES), Value(newest, models.IntegerField())
+        return self.filter(IsFound("github_tokens_with_scopes", wanted, limit))
 
 
 class GithubToken(Changed):

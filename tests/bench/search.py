@@ -18,8 +18,13 @@ SAMPLES = 200
 LABELLED_ISSUES = (
     "SELECT * FROM issues WHERE account_id = %s AND labels @> %s::jsonb ORDER BY account_id DESC, id DESC LIMIT 50"
 )
-LABELLED_PROJECTS = "SELECT * FROM projects WHERE account_id = %s AND labels @> %s::jsonb LIMIT 50"
-SCOPED_TOKENS = "SELECT * FROM github_tokens WHERE account_id = %s AND scopes @> %s::varchar[] LIMIT 50"
+LABELLED_PROJECTS = (
+    "SELECT * FROM projects WHERE account_id = %s AND labels @> %s::jsonb ORDER BY account_id DESC, id DESC LIMIT 50"
+)
+SCOPED_TOKENS = (
+    "SELECT * FROM github_tokens WHERE account_id = %s AND scopes @> %s::varchar[]"
+    " ORDER BY account_id DESC, id DESC LIMIT 50"
+)
 VERSIONS_USING = "SELECT id FROM prompt_versions WHERE account_id = %s AND variables @> %s::jsonb LIMIT 50"
 MATCHING_PROMPTS = (
     "SELECT prompt_version_id FROM prompt_documents WHERE account_id = %s AND is_current"
@@ -47,12 +52,12 @@ def issues_by_label(bench: Bench) -> Iterator[Figure]:
 def projects_and_tokens(bench: Bench) -> Iterator[Figure]:
     account_id = bench.world.tags_account_id
     for name, plan in (("one in 1,000", "paid-plan"), ("one in 40", "plan-7")):
-        found = Project.objects.labelled(plan=plan)[:PAGE]
+        found = Project.objects.labelled(PAGE, plan=plan)
         wanted = f'{{"plan": "{plan}"}}'
-        yield _beside(bench, f"projects by label, {name}, 50 of them", found, LABELLED_PROJECTS, account_id, wanted)
+        yield _beside(bench, f"projects by label, {name}, newest 50", found, LABELLED_PROJECTS, account_id, wanted)
     for name, scope in (("one in 1,000", "admin:org"), ("one in 40", "scope-7")):
-        tokens = GithubToken.objects.with_scope(scope).defer("token")[:PAGE]
-        yield _beside(bench, f"tokens by scope, {name}, 50 of them", tokens, SCOPED_TOKENS, account_id, [scope])
+        tokens = GithubToken.objects.with_scope(scope, newest=PAGE).defer("token")
+        yield _beside(bench, f"tokens by scope, {name}, newest 50", tokens, SCOPED_TOKENS, account_id, [scope])
 
 
 @measure()

@@ -177,6 +177,22 @@ def test_searches_find_all_that_is_asked_for_and_nothing_of_a_stranger():
 
 
 @pytest.mark.django_db
+def test_the_newest_are_the_last_of_those_that_are_asked_for():
+    older = ProjectFactory(labels={"newest": "no"}, settings={"limits": {"turns": 5}})
+    newer = ProjectFactory(account=older.account, labels=older.labels, settings=older.settings)
+    ProjectFactory(account=older.account)
+    token = GithubTokenFactory(account=older.account, scopes=["repo"])
+    latest = GithubTokenFactory(account=older.account, scopes=["repo"])
+    with tenant(older.account_id):
+        # A label may be called so, too.
+        assert found(Project.objects.labelled(newest="no")) == {older.pk, newer.pk}
+        assert found(Project.objects.labelled(1, newest="no")) == {newer.pk}
+        assert found(Project.objects.with_setting(1, limits={"turns": 5})) == {newer.pk}
+        assert found(GithubToken.objects.with_scope("repo")) == {token.pk, latest.pk}
+        assert found(GithubToken.objects.with_scope("repo", newest=1)) == {latest.pk}
+
+
+@pytest.mark.django_db
 def test_a_global_version_is_found_by_its_variables():
     shared = PromptVersionFactory(prompt=global_prompt(), version=2, variables=["issue.title"])
     with tenant(AccountFactory().pk):
