@@ -61,9 +61,10 @@ def search_prompts(*, text: str, limit: int = 20, every_version: bool = False) -
 
 
 def _versions() -> QuerySet[PromptVersion]:
-    return PromptVersion.objects.select_related("prompt__project", "prompt__current_version").defer(
-        "template", "system_prompt", "prompt__current_version__template", "prompt__current_version__system_prompt"
-    )
+    """With what a list of hits shows: a row has many columns and some long texts, and to read them takes longer."""
+    shown = ("version", "created_at", "account_id", "prompt__name", "prompt__slug", "prompt__scope")
+    kept = ("prompt__account_id", "prompt__current_version_id", "prompt__project__name", "prompt__project__account_id")
+    return PromptVersion.objects.select_related("prompt__project").only(*shown, *kept)
 
 
 # What prompts/sql/search.sql puts into a headline: the ends of a hit, and stand-ins for signs that part words.

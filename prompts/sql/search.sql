@@ -25,6 +25,20 @@ CREATE INDEX prompt_documents_search ON prompt_documents USING gin (account_id, 
 CREATE INDEX prompt_documents_of_prompt ON prompt_documents (prompt_id);
 CREATE INDEX prompt_documents_newest ON prompt_documents (account_id, is_current, prompt_version_id);
 
+-- name: near_spellings
+-- A word, and what it is without any one of its letters. Two words share one of these when a letter is missing, too
+-- many, another one, or has changed places with its neighbour.
+CREATE FUNCTION near_spellings(word text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+  found text[] := ARRAY[word];
+BEGIN
+  FOR place IN 1 .. length(word) LOOP
+    found := found || overlay(word PLACING '' FROM place FOR 1);
+  END LOOP;
+  RETURN found;
+END $$;
+
 -- name: prompt_words
 -- Every word of an account's prompts, for parts of words and for typing errors. Two writers at once may both write a
 -- word that is new: a unique key would make one wait for the other, and in turn for ever; readers take it as one.
@@ -35,6 +49,7 @@ CREATE TABLE prompt_words (
 );
 CREATE INDEX prompt_words_known ON prompt_words (account_id, word);
 CREATE INDEX prompt_words_similar ON prompt_words USING gin (account_id, word gin_trgm_ops) WITH (fastupdate = off);
+CREATE INDEX prompt_words_near ON prompt_words USING gin (account_id, near_spellings(word)) WITH (fastupdate = off);
 SELECT secure_tenant_table('prompt_documents'), secure_tenant_table('prompt_words');
 
 -- name: document_prompt_versions
@@ -96,8 +111,10 @@ CREATE TRIGGER document_changed_prompt AFTER UPDATE OF name, slug, current_versi
 SELECT document_prompt_versions(array_agg(id)) FROM prompt_versions;
 
 -- name: matching_documents
--- One account's versions that match: its newest names that do, and its newest texts. Ranking reads every candidate, so
--- there is a bound; the order lets the planner walk back from the newest where a word is in every text.
+-- One account's versions that match, some of them twice: a hundred whose name does, and the newest texts that do. Ranking
+-- reads each, so there is a bound. The order lets the planner walk back from the newest where a word is in every text;
+-- names have none, because they say too little to guess from: a walk for a word that no name has reads all of them.
+-- A name that has company of more than a hundred is among the newest texts, of which it is a part, or nothing special.
 CREATE FUNCTION matching_documents(of_account bigint, query tsquery, every_version boolean)
 RETURNS TABLE (prompt_version_id bigint, prompt_id bigint, is_current boolean, rank real)
 LANGUAGE plpgsql STABLE ROWS 100
@@ -106,15 +123,13 @@ SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
   RETURN QUERY
   SELECT d.prompt_version_id, d.prompt_id, d.is_current, ts_rank(d.document, query, 1)
-  FROM prompt_documents d
-  WHERE d.prompt_version_id IN (
-    (SELECT t.prompt_version_id FROM prompt_documents t
-     WHERE t.account_id = of_account AND (every_version OR t.is_current) AND t.title @@ query
-     ORDER BY t.prompt_version_id DESC LIMIT 100)
-    UNION
-    (SELECT t.prompt_version_id FROM prompt_documents t
+  FROM (
+    (SELECT t.prompt_version_id, t.prompt_id, t.is_current, t.document FROM prompt_documents t
+     WHERE t.account_id = of_account AND (every_version OR t.is_current) AND t.title @@ query LIMIT 100)
+    UNION ALL
+    (SELECT t.prompt_version_id, t.prompt_id, t.is_current, t.document FROM prompt_documents t
      WHERE t.account_id = of_account AND (every_version OR t.is_current) AND t.document @@ query
-     ORDER BY t.prompt_version_id DESC LIMIT 300));
+     ORDER BY t.prompt_version_id DESC LIMIT 300)) d;
 END $$;
 
 -- name: spoken_terms
@@ -156,9 +171,12 @@ BEGIN
   FOREACH term IN ARRAY spoken_terms(wanted) LOOP
     longer := ARRAY[term];
     IF length(term) >= 3 THEN
+      -- Three letters may stand in very many words: the shortest of the hundreds that came first will do.
       longer := longer || ARRAY(
-        SELECT word FROM prompt_words
-        WHERE (account_id = acting OR account_id = 0) AND word LIKE '%' || term || '%'
+        SELECT word FROM (
+          SELECT word FROM prompt_words
+          WHERE (account_id = acting AND word LIKE '%' || term || '%')
+             OR (account_id = 0 AND word LIKE '%' || term || '%') LIMIT 300) AS first_known
         GROUP BY word ORDER BY length(word), word LIMIT 20);
     END IF;
     whole := whole && any_of_words(longer);
@@ -168,23 +186,32 @@ END $$;
 
 -- name: query_by_likeness
 -- The words wanted, each in the spellings that somebody's prompts use, and the nearest of these spelt out; empty when
--- one of them is like none.
+-- one of them is like none. What is one letter away is looked up by key; only where nothing is, trigrams are compared,
+-- of which two words must share so many that an index need not read those that stand in every other word.
 CREATE FUNCTION query_by_likeness(wanted text, acting bigint, OUT query tsquery, OUT spelt text)
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp
-SET plan_cache_mode = force_custom_plan SET pg_trgm.similarity_threshold = 0.25
+SET plan_cache_mode = force_custom_plan SET pg_trgm.similarity_threshold = 0.3
 -- The planner takes `%` for cheap: left to itself it compares every word of the account.
 SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off AS $$
 DECLARE
   term text;
+  near text[];
   like_it text[];
 BEGIN
   query := '';
   spelt := '';
   FOREACH term IN ARRAY spoken_terms(wanted) LOOP
+    near := near_spellings(term);
     like_it := ARRAY(
       SELECT word FROM prompt_words
-      WHERE (account_id = acting OR account_id = 0) AND word % term
+      WHERE (account_id = acting AND near_spellings(word) && near) OR (account_id = 0 AND near_spellings(word) && near)
       GROUP BY word ORDER BY word <-> term, word LIMIT 3);
+    IF like_it = '{}' THEN
+      like_it := ARRAY(
+        SELECT word FROM prompt_words
+        WHERE (account_id = acting AND word % term) OR (account_id = 0 AND word % term)
+        GROUP BY word ORDER BY word <-> term, word LIMIT 3);
+    END IF;
     IF like_it = '{}' THEN
       query := '';
       RETURN;
@@ -268,8 +295,8 @@ END $$;
 
 -- name: search_grants
 -- Tenants search. The rest is the owner's own: triggers and the search call it as the owner.
-REVOKE EXECUTE ON FUNCTION plain_words(text), document_prompt_versions(bigint[]), document_new_versions(),
-  document_changed_prompt(), matching_documents(bigint, tsquery, boolean), spoken_terms(text), any_of_words(text[]),
+REVOKE EXECUTE ON FUNCTION plain_words(text), near_spellings(text), document_prompt_versions(bigint[]),
+  document_new_versions(), document_changed_prompt(), matching_documents(bigint, tsquery, boolean), spoken_terms(text), any_of_words(text[]),
   query_by_parts(text, bigint), query_by_likeness(text, bigint), prompt_headline(bigint, tsquery),
   find_prompts(text, integer, boolean), prompt_versions_using(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_prompts(text, integer, boolean), prompt_versions_using(jsonb) TO paid_tenant;
@@ -283,4 +310,4 @@ DROP TRIGGER document_changed_prompt ON prompts;
 DROP TRIGGER document_new_versions ON prompt_versions;
 DROP FUNCTION document_changed_prompt(), document_new_versions(), document_prompt_versions(bigint[]);
 DROP TABLE prompt_words, prompt_documents;
-DROP FUNCTION plain_words(text);
+DROP FUNCTION near_spellings(text), plain_words(text);

@@ -106,6 +106,21 @@ def test_a_typing_error_finds_what_was_meant_and_says_so(account):
     )
 
 
+@pytest.mark.parametrize("typed", ["slove", "sove", "solvve", "sokve", "olve", "prompting evlauations"])
+def test_one_letter_missing_too_many_wrong_or_in_its_neighbours_place_is_understood(account, typed):
+    meant = prompt_with_version(account=account, template="Solve it by prompting and evaluation.")
+    with tenant(account.pk):
+        assert [hit.prompt for hit in search_prompts(text=typed).hits] == [meant]
+
+
+def test_a_short_name_is_found_behind_hundreds_of_newer_texts_that_say_it(account):
+    named = prompt_with_version(account=account, name="Zebra", template="Striped.")
+    prompt = prompt_with_version(account=account, name="Other", template="A zebra.")
+    PromptVersionFactory.create_batch(305, prompt=prompt, template="A zebra.")
+    with tenant(account.pk):
+        assert search_prompts(text="zebra", every_version=True).hits[0].prompt == named
+
+
 def test_a_word_that_is_like_none_finds_nothing(account):
     prompt_with_version(account=account, template="Implement the feature.")
     with tenant(account.pk):
