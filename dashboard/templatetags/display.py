@@ -122,7 +122,7 @@ def accounts_of(user: User) -> list[Account]:
 def usd(value: Decimal | None) -> SafeString:
     """Dollars with the digits that matter; the exact amount is in the title."""
     if value is None:
-        return format_html('<span class="text-secondary" title="Not known yet">–</span>')
+        return format_html('<span class="text-secondary" title="Not known yet">{}</span>', "–")
     return format_html('<span class="number" title="{} USD">${}</span>', exact(value), short_usd(value))
 
 
@@ -143,7 +143,7 @@ def exact(value: Decimal) -> str:
 @register.filter
 def tokens(value: int | None) -> SafeString:
     if value is None:
-        return format_html('<span class="text-secondary">–</span>')
+        return format_html('<span class="text-secondary">{}</span>', "–")
     return format_html('<span class="number" title="{} tokens">{}</span>', f"{value:,}", short_count(value))
 
 
@@ -173,7 +173,7 @@ def milliseconds(value: float) -> str:
 def ago(value: datetime | None) -> SafeString:
     """A relative time that the browser keeps fresh; the absolute one is in the title."""
     if value is None:
-        return format_html('<span class="text-secondary">–</span>')
+        return format_html('<span class="text-secondary">{}</span>', "–")
     return format_html(
         '<time datetime="{}" title="{} UTC" data-ago>{}</time>',
         value.isoformat(),

@@ -155,7 +155,7 @@ def test_an_admin_starts_pauses_resumes_and_ends_it(world: World, alice: Client)
         "No difference that matters.",
     )
     page = text_of(alice, address(test))
-    assert "The control stays No difference that matters. Decided by Alice Example" in page
+    assert "The control was kept No difference that matters. Decided by Alice Example" in page
     assert page.index("kept the control and ended it") < page.index("resumed it") < page.index("started it")
 
 
