@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.admin_base import AuditedAdmin, TenantForm, actor_of
-from accounts.models import Account, Membership, ProviderKey, Role, User
+from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, TenantForm, actor_of
+from accounts.api_tokens import revoke_api_token
+from accounts.models import Account, ApiToken, Membership, ProviderKey, Role, User
 from accounts.operations import create_account, record_audit_event
 from paid.lib.tenancy import GLOBAL_ACCOUNT_ID
 
@@ -196,3 +197,20 @@ class ProviderKeyAdmin(AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Whose programs may ask, and since when they did not. Tokens are made in the account's settings only."""
+
+    exclude = ("digest",)
+    list_display = ("name", "hint", "account", "scopes", "created_by", "last_used_at", "expires_at", "revoked_at")
+    search_fields = ("name", "hint", "account__name")
+    list_select_related = ("account", "created_by")
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke the selected tokens")
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        for token in queryset:
+            revoke_api_token(token=token, actor=actor_of(request))
+        self.message_user(request, "The tokens are revoked: whoever sends them is refused.")

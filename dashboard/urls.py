@@ -15,6 +15,8 @@ from dashboard.views import (
     overview,
     projects,
     prompt_actions,
+    prompt_labels,
+    prompt_trials,
     prompts,
     pull_requests,
     quality_weights,
@@ -54,6 +56,11 @@ prompt_patterns: Patterns = [
     path("compare", prompts.prompt_compare, name="prompt_compare"),
     path("edit", prompt_actions.prompt_edit, name="prompt_edit"),
     path("withdraw", prompt_actions.prompt_withdraw, name="prompt_withdraw"),
+    path("try", prompt_trials.prompt_try, name="prompt_try"),
+    path("check", prompt_trials.prompt_check, name="prompt_check"),
+    path("file", prompt_trials.prompt_file, name="prompt_file"),
+    path("labels/<int:label_id>/remove", prompt_labels.prompt_label_remove, name="prompt_label_remove"),
+    path("versions/<int:number>/label", prompt_labels.prompt_label, name="prompt_label"),
     path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
 ]
 

@@ -13,9 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, actor_of
-from prompts.admin_forms import PriceForm, PromptForm
+from prompts.admin_forms import LabelForm, PriceForm, PromptForm
 from prompts.errors import NoEarlierVersion
 from prompts.experiments.admin import AbTestAdmin
+from prompts.labels import move_label, remove_label
 from prompts.lineage import compare, lineage_of
 from prompts.model_operations import start_price
 from prompts.models import (
@@ -24,6 +25,7 @@ from prompts.models import (
     ModelPreference,
     ModelPrice,
     Prompt,
+    PromptLabel,
     PromptVersion,
     StyleGuide,
 )
@@ -207,6 +209,35 @@ class PromptVersionAdmin(ReadOnlyAdmin):
     def comparison(self, version: PromptVersion) -> SafeString:
         url = reverse("admin:prompts_prompt_compare", args=[version.prompt_id])
         return format_html('<a href="{}?right={}">with its parent</a>', url, version.version)
+
+
+@admin.register(PromptLabel)
+class PromptLabelAdmin(admin.ModelAdmin):
+    """Labels of every account's prompts, the global ones' too. Saving moves a label by the pages' operation."""
+
+    form = LabelForm
+    fields = ("name", "prompt_version")
+    raw_id_fields = ("prompt_version",)
+    list_display = ("name", "prompt", "account", "version", "moved_by", "updated_at")
+    list_select_related = ("prompt", "account", "prompt_version")
+    search_fields = ("name", "prompt__slug")
+    show_full_result_count = False
+    actions = None
+
+    @admin.display(description="Version")
+    def version(self, label: PromptLabel) -> str:
+        return f"v{label.prompt_version.version}"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PromptLabel | None = None) -> tuple[str, ...]:
+        return ("name",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: PromptLabel, form: Any, change: bool) -> None:
+        version = obj.prompt_version
+        moved = move_label(prompt=version.prompt, name=obj.name, version=version, actor=actor_of(request))
+        obj.pk, obj.prompt_id, obj.account_id = moved.pk, moved.prompt_id, moved.account_id
+
+    def delete_model(self, request: HttpRequest, obj: PromptLabel) -> None:
+        remove_label(label=obj, actor=actor_of(request))
 
 
 class ModelPriceInline(admin.TabularInline):

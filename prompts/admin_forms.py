@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.admin_base import TenantForm
 from prompts.errors import TemplateRefused
-from prompts.models import ModelPrice, Prompt, PromptVersion
+from prompts.models import ModelPrice, Prompt, PromptLabel, PromptVersion
 from prompts.operations import PromptText
 from prompts.template_check import check_template, known_variables
 
@@ -95,3 +95,17 @@ class PriceForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if not self.instance.pk:
             self.initial.setdefault("starts_at", timezone.now().replace(microsecond=0))
+
+
+class LabelForm(forms.ModelForm):
+    """On which version a label stands."""
+
+    class Meta:
+        model = PromptLabel
+        fields = ("name", "prompt_version")
+
+    def clean_prompt_version(self) -> PromptVersion:
+        version: PromptVersion = self.cleaned_data["prompt_version"]
+        if self.instance.pk and version.prompt_id != self.instance.prompt_id:
+            raise forms.ValidationError("This version belongs to another prompt.")
+        return version

@@ -23,10 +23,10 @@ from paid.lib.tenancy import tenant
 from prompts.errors import PromptNotFound, TokenMayNotRead, TokenRefused, UnknownProject
 from prompts.labels import move_label
 from prompts.models import Prompt, PromptVersion
-from prompts.models.prompts import LABEL_PATTERN
+from prompts.models.prompts import LABEL_PATTERN, SLUG_PATTERN
 from prompts.resolution import resolve_prompt_by_token
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=100)]
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 # PostgreSQL keeps no NUL in a text.
 Subject = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=500)]

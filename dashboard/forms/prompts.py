@@ -1,6 +1,7 @@
 from django import forms
 
 from dashboard.forms.styled import StyledForm
+from prompts.models.prompts import LABEL_PATTERN
 
 
 class VersionForm(StyledForm):
@@ -25,6 +26,17 @@ class VersionForm(StyledForm):
 
     def clean_system_prompt(self) -> str:
         return _unix(self.cleaned_data["system_prompt"])
+
+
+class LabelForm(StyledForm):
+    name = forms.RegexField(
+        LABEL_PATTERN,
+        label="Label",
+        max_length=50,
+        widget=forms.TextInput({"placeholder": "production", "autocomplete": "off", "spellcheck": "false"}),
+        help_text="Lower-case letters, digits, - and _, e.g. production or staging.",
+        error_messages={"invalid": "Use lower-case letters, digits, - and _, with a letter or digit first."},
+    )
 
 
 def _unix(text: str) -> str:

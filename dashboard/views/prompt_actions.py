@@ -9,6 +9,7 @@ from accounts.models import Role
 from dashboard.forms.prompts import VersionForm
 from dashboard.views.access import AccountRequest, account_page, get_prompt
 from dashboard.views.asking import Question, ask
+from dashboard.views.prompt_trials import issues_for
 from dashboard.views.prompts import find_version, is_own
 from prompts.errors import NothingChanged, PromptExists, TemplateRefused
 from prompts.models import Prompt, PromptVersion
@@ -31,7 +32,8 @@ def prompt_edit(request: AccountRequest, prompt_id: int) -> HttpResponse:
         form = VersionForm(
             initial={"template": base.template if base else "", "system_prompt": base.system_prompt if base else ""}
         )
-    context = {"prompt": prompt, "base": base, "form": form, "is_own": is_own(request, prompt)}
+    issues = issues_for(request, prompt)
+    context = {"prompt": prompt, "base": base, "form": form, "is_own": is_own(request, prompt), "issues": issues}
     return render(request, "dashboard/prompts/edit.html", context, status=422 if form.errors else 200)
 
 

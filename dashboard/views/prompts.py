@@ -7,7 +7,7 @@ from accounts.models import Role
 from dashboard.side_by_side import compare
 from dashboard.views.access import AccountRequest, account_page, get_prompt, may
 from prompts.experiments.querysets import experiments_on
-from prompts.models import AbTestStatus, Prompt, PromptVersion
+from prompts.models import AbTestStatus, Prompt, PromptLabel, PromptVersion
 from prompts.querysets import prompts_of, versions_of
 from prompts.search import MAX_TEXT_CHARACTERS, search_prompts
 
@@ -38,6 +38,7 @@ def prompt(request: AccountRequest, prompt_id: int) -> HttpResponse:
         "prompt": found,
         "versions": versions,
         "shown": shown or next(iter(versions), None),
+        "labels": list(PromptLabel.objects.filter(prompt=found).order_by("name")),
         "experiments": list(experiments_on(found, request.account.pk).exclude(status=AbTestStatus.COMPLETED)[:5]),
         "may_experiment": may(request, Role.MEMBER) and len(versions) > 1,
         "may_edit": is_own(request, found) and may(request, Role.MEMBER),

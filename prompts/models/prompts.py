@@ -15,6 +15,7 @@ from paid.lib.found_ids import IsFound
 from paid.lib.json_shapes import ShapedJSONField
 from projects.models import Project
 
+SLUG_PATTERN = r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"
 LABEL_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,49}$"
 # What a template fills in, e.g. `issue.title`.
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$", max_length=200)]
@@ -61,7 +62,7 @@ class Prompt(Changed):
             models.UniqueConstraint(
                 fields=["account", "project", "slug"], nulls_distinct=False, name="prompts_slug_unique"
             ),
-            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$"), name="prompts_slug_shape"),
+            models.CheckConstraint(condition=Q(slug__regex=SLUG_PATTERN), name="prompts_slug_shape"),
             one_of("category", PromptCategory, "prompts_category_known"),
             models.CheckConstraint(
                 condition=Q(scope="global", account_id=0, project__isnull=True)

@@ -7,17 +7,17 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from accounts.models import Account, AuditEvent, Membership, ProviderKey, Role, User
+from accounts.models import Account, ApiToken, AuditEvent, Membership, ProviderKey, Role, User
 from agent_runs.models import AgentRun
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
-from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptVersion
+from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptLabel, PromptVersion
 from prompts.operations import PromptText, create_prompt, save_version
-from tests.factories.accounts import AccountFactory, UserFactory, account_with_owner, global_account
+from tests.factories.accounts import AccountFactory, ApiTokenFactory, UserFactory, account_with_owner, global_account
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
 from tests.factories.metrics import TokenUsageFactory
 from tests.factories.projects import ProjectFactory
-from tests.factories.prompts import LanguageModelFactory, ModelPriceFactory
+from tests.factories.prompts import LanguageModelFactory, ModelPriceFactory, PromptLabelFactory, PromptVersionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -331,3 +331,43 @@ def test_a_run_its_log_and_its_ledger_can_only_be_looked_at(page):
     assert page.get(reverse("admin:run_log", args=[run.pk + 1])).status_code == 404
     with platform():
         assert AgentRun.objects.get().status == "queued"
+
+
+def test_a_label_is_set_moved_and_taken_away_by_the_operations(page, staff, version):
+    with platform():
+        prompt = Prompt.objects.get(pk=version.prompt_id)
+        saved = save_version(prompt=prompt, text=PromptText("Two"), actor=staff, expected_parent=version)
+    fields = {"name": "production", "prompt_version": version.pk}
+    assert page.post(reverse("admin:prompts_promptlabel_add"), fields).status_code == 302
+    with platform():
+        label = PromptLabel.objects.get()
+    assert (label.account_id, label.prompt_id, label.prompt_version_id) == (0, version.prompt_id, version.pk)
+    assert page.post(change_url(label), {"prompt_version": saved.version.pk}).status_code == 302
+    with platform():
+        assert PromptLabel.objects.get().prompt_version_id == saved.version.pk
+    page.post(reverse("admin:prompts_promptlabel_delete", args=[label.pk]), {"post": "yes"})
+    with platform():
+        assert PromptLabel.objects.count() == 0
+        events = AuditEvent.objects.filter(action__startswith="prompt.label_").order_by("created_at")
+        assert sorted(events.values_list("action", "actor")) == [
+            ("prompt.label_moved", "Alice"),
+            ("prompt.label_moved", "Alice"),
+            ("prompt.label_removed", "Alice"),
+        ]
+
+
+def test_a_label_does_not_move_to_another_prompts_version(page, version):
+    label = PromptLabelFactory(prompt_version=version)
+    other = PromptVersionFactory()
+    answer = page.post(change_url(label), {"prompt_version": other.pk})
+    assert errors(answer) == ["This version belongs to another prompt."]
+    with platform():
+        assert PromptLabel.objects.get().prompt_version_id == version.pk
+
+
+def test_an_api_token_is_revoked_and_its_digest_not_shown(page):
+    token = ApiTokenFactory()
+    assert "digest" not in page.get(change_url(token)).content.decode()
+    page.post(reverse("admin:accounts_apitoken_changelist"), {"action": "revoke", "_selected_action": [token.pk]})
+    with platform():
+        assert ApiToken.objects.get().revoked_at is not None

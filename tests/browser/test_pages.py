@@ -11,7 +11,7 @@ from tests.dashboard.addresses import posted_only, tenant_addresses
 from tests.dashboard.world import World
 from tests.factories.agent_runs import AgentRunLogFactory
 
-NOT_PAGES = {"run_log_stream", "run_log_file", "costs_file"}
+NOT_PAGES = {"run_log_stream", "run_log_file", "costs_file", "prompt_file"}
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"])

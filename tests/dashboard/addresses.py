@@ -30,6 +30,7 @@ def tenant_addresses(world: World) -> dict[str, str]:
         "pull_request_id": world.pull_request.pk,
         "prompt_id": world.prompt.pk,
         "token_id": world.token.pk,
+        "label_id": world.label.pk,
         "api_token_id": world.api_token.pk,
         "key_id": world.key.pk,
         "budget_id": world.budget.pk,

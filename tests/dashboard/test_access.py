@@ -59,6 +59,7 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
     assert {
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
+        "prompt_try", "prompt_file", "prompt_label", "prompt_label_remove",
         "settings_members", "settings_github", "settings_api", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
         "experiment_pause", "experiment_delete", "settings_quality",
@@ -74,7 +75,8 @@ ADMINS_ONLY = (
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
-    "prompt_withdraw", "pull_request_merge", "pull_request_close", "pull_request_comment",
+    "prompt_withdraw", "prompt_check", "prompt_label", "prompt_label_remove",
+    "pull_request_merge", "pull_request_close", "pull_request_comment",
     "experiment_new", "experiment_look", "experiment_pause", "experiment_delete",
 )  # fmt: skip
 

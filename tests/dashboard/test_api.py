@@ -15,7 +15,8 @@ from accounts.api_tokens import create_api_token, digest_of, revoke_api_token
 from accounts.models import Account, ApiScope, ApiToken, AuditEvent, User
 from paid.asgi import application
 from paid.lib.tenancy import platform, tenant
-from prompts.models import AbVariant, PromptLabel
+from prompts.models import PromptLabel
+from prompts.operations import promote
 from tests.dashboard.world import SECOND_TEMPLATE, World
 from tests.factories.accounts import AccountFactory, ApiTokenFactory, UserFactory
 from tests.factories.projects import ProjectFactory
@@ -82,7 +83,6 @@ def test_a_subject_gets_its_variant_and_no_subject_the_current_version(world: Wo
     ]
     with platform():
         type(test).objects.filter(pk=test.pk).update(status="running", started_at=timezone.now())
-        assert AbVariant.objects.count() == 2
     told = [ask(client, reader, slug=SLUG, subject=str(subject)).json() for subject in range(12)]
 
     assert {entry["experiment_variant_id"] for entry in told} == {variant.pk for variant in variants}
@@ -94,6 +94,14 @@ def test_a_subject_gets_its_variant_and_no_subject_the_current_version(world: Wo
 def _versions(world: World) -> list[Any]:
     with platform():
         return list(world.prompt.versions.order_by("version"))
+
+
+def test_a_rollback_counts_from_the_next_request_on(world: World, client: Client, reader: str):
+    assert ask(client, reader, slug=SLUG, subject="1").json()["version"] == 2
+    with tenant(world.account.pk):
+        promote(prompt=world.prompt, version=_versions(world)[0], actor=world.alice)
+
+    assert [ask(client, reader, slug=SLUG, subject=str(n)).json()["version"] for n in range(5)] == [1] * 5
 
 
 def test_a_label_pins_a_version(world: World, client: Client, reader: str):

@@ -11,7 +11,7 @@ from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Issue, Project, PullRequest, WorkState
-from prompts.models import AbTest, LanguageModel, Prompt, PromptVersion
+from prompts.models import AbTest, LanguageModel, Prompt, PromptLabel, PromptVersion
 from tests.factories.accounts import (
     AccountFactory,
     ApiTokenFactory,
@@ -34,6 +34,7 @@ from tests.factories.prompts import (
     AbVariantFactory,
     LanguageModelFactory,
     PromptFactory,
+    PromptLabelFactory,
     PromptVersionFactory,
 )
 
@@ -106,6 +107,7 @@ class World:
     live_run: AgentRun
     token: GithubToken
     api_token: ApiToken
+    label: PromptLabel
     key: ProviderKey
     budget: CostBudget
     experiment: AbTest
@@ -161,6 +163,7 @@ def make_world() -> World:
         failed_run=_failed(failed, bob, common),
         live_run=_live(live, bob, common),
         token=GithubTokenFactory(account=account, name="Team token"),
+        label=PromptLabelFactory(name="staging", prompt_version=versions[0]),
         api_token=ApiTokenFactory(account=account, name="Deployment of the shop"),
         key=ProviderKeyFactory(account=account, name="Team key"),
         budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
