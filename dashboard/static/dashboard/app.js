@@ -110,9 +110,10 @@
     showToast("The server answered " + event.detail.xhr.status + ". Reload the page to see where things stand."));
   document.addEventListener("htmx:afterSettle", (event) => refreshTimes(event.target));
 
-  // On a phone the entries do not all fit: the one that is open is brought into view.
-  const entry = document.querySelector(".shell-nav [aria-current]");
-  if (entry) entry.scrollIntoView({ block: "nearest", inline: "center" });
+  // On a phone the entries and tabs do not all fit: those that are open are brought into view.
+  document.querySelectorAll(".shell-nav [aria-current], .tabs [aria-current]").forEach(function (entry) {
+    entry.scrollIntoView({ block: "nearest", inline: "center" });
+  });
 
   refreshTimes(document);
   window.setInterval(() => refreshTimes(document), 1000);
