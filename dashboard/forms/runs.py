@@ -4,7 +4,8 @@ from django import forms
 from django.http import QueryDict
 
 from accounts.models import Account
-from agent_runs.models import AgentRun, RunStatus
+from agent_runs.agents.registry import agent_names
+from agent_runs.models import RunStatus
 from agent_runs.querysets import RunFilter
 from dashboard.forms.styled import StyledForm
 from projects.models import Project
@@ -30,8 +31,8 @@ class RunFilterForm(StyledForm):
         models: forms.ModelChoiceField[LanguageModel] = self.fields["model"]  # type: ignore[assignment]
         models.queryset = LanguageModel.objects.filter(account_id__in=(0, account.pk)).order_by("name")
         agents: forms.ChoiceField = self.fields["agent"]  # type: ignore[assignment]
-        used = AgentRun.objects.filter(account=account).order_by("agent").values_list("agent", flat=True).distinct()
-        agents.choices = [("", "Any agent"), *((name, name) for name in used)]
+        # Not the agents of the account's runs: that would read every run for each page of them.
+        agents.choices = [("", "Any agent"), *((name, name) for name in agent_names())]
         self.fields["text"].widget.attrs.update(
             {
                 "type": "search",
