@@ -39,6 +39,12 @@ def command(*arguments: str) -> str:
     return output.getvalue()
 
 
+@pytest.fixture
+def until_today(transactional_db: None) -> None:
+    """The test database may have been made yesterday, a minute ago."""
+    partitions.create_missing()
+
+
 def drop_the_last_day() -> str:
     """As if it had not been made yet."""
     last = timezone.now().astimezone(UTC) + timedelta(days=7)
@@ -62,7 +68,7 @@ def test_migrations_left_nothing_to_make():
 
 
 @pytest.mark.django_db(databases=["default", "owner"], transaction=True)
-def test_the_command_makes_what_is_missing_and_the_second_time_nothing():
+def test_the_command_makes_what_is_missing_and_the_second_time_nothing(until_today):
     name = drop_the_last_day()
     day = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
     planned = json.loads(command("partitions", "--json", "--dry-run"))
@@ -76,7 +82,7 @@ def test_the_command_makes_what_is_missing_and_the_second_time_nothing():
 
 
 @pytest.mark.django_db(databases=["default", "owner"], transaction=True)
-def test_the_task_makes_what_is_missing():
+def test_the_task_makes_what_is_missing(until_today):
     name = drop_the_last_day()
     assert tasks.keep_partitions() == [f"agent_run_logs {name[-8:-4]}-{name[-4:-2]}-{name[-2:]}"]
     assert name in names("agent_run_logs")
@@ -254,7 +260,7 @@ def test_closed_partitions_get_their_indexes_and_the_open_ones_do_not(index_of_c
 
 
 @pytest.mark.django_db(databases=["default", "owner"], transaction=True)
-def test_an_index_whose_build_broke_off_is_built_again(index_of_closed_days):
+def test_an_index_whose_build_broke_off_is_built_again(until_today, index_of_closed_days):
     with owner_connection() as owner:
         owner.autocommit = True
         owner.execute("CREATE TABLE holds (id integer)")

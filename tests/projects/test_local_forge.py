@@ -69,7 +69,7 @@ def place(db: None, settings: Any, tmp_path: Path) -> Iterator[Place]:
 def test_the_sample_has_an_issue_and_a_test_that_fails(place: Place) -> None:
     issue = Issue.objects.get(project=place.project)
     assert (issue.number, issue.title) == (1, "Slugs get several hyphens when a title has several spaces")
-    assert place.project.settings == {"is_demo": True}
+    assert place.project.settings == {"is_demo": True, "test_command": "python3 -m unittest"}
     assert git(place.clone, "ls-files").splitlines() == [
         ".gitignore",
         "README.md",
