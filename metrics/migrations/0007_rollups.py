@@ -96,6 +96,6 @@ class Migration(migrations.Migration):
         SecureTenantTable("runs_daily", "run_histograms", "quality_daily", "spend_daily"),
         SqlFile("metrics", "runs_daily"),
         SqlFile("metrics", "quality_daily"),
-        SqlFile("metrics", "spend_daily"),
+        SqlFile("metrics", "former/spend_daily"),
         SqlFile("metrics", "rollups"),
     ]

@@ -89,12 +89,10 @@ class BudgetReservation(Created):
             ),
         ]
         indexes: ClassVar = [
-            # What is in escrow now, per account: read under the budget's lock when a run starts.
+            # What is in escrow now, per account: read under the budget's lock when a run starts. Without the amounts,
+            # which every model call changes: an index that held them would have to be written by each.
             models.Index(
-                fields=["account", "project_id"],
-                include=["amount_usd", "drawn_usd"],
-                condition=Q(closed_at__isnull=True),
-                name="budget_reservations_open",
+                fields=["account", "project_id"], condition=Q(closed_at__isnull=True), name="budget_reservations_held"
             ),
         ]
 

@@ -110,9 +110,10 @@ AS $$
 $$;
 
 -- name: gateway_settle_call
--- The one way into the ledger: inserts the row, draws the escrow down, adds to the run's sums,
--- closes the call. The same report twice changes nothing; another one under the same id is error PA409.
--- Rows are locked in one order everywhere: run, escrow, call.
+-- The one way into the ledger: closes the call, adds to the run's sums, draws the escrow down, inserts the row.
+-- The same report twice changes nothing; another one under the same id is error PA409.
+-- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share.
+-- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it closed.
 CREATE FUNCTION gateway_settle_call(
     p_request_id uuid, p_provider_request_id text,
     p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint,
@@ -122,64 +123,78 @@ RETURNS TABLE (cost_usd numeric, is_priced boolean, is_new boolean)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    call gateway_calls%ROWTYPE;
+    call record;
     run record;
-    known record;
     cost numeric;
 BEGIN
-    SELECT * INTO call FROM gateway_calls c WHERE c.request_id = p_request_id;
+    UPDATE gateway_calls c SET
+        state = 'settled', closed_at = now(), input_tokens = p_input, output_tokens = p_output,
+        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
+        cache_write_1h_tokens = p_cache_write_1h
+    WHERE c.request_id = p_request_id AND c.state = 'open'
+    RETURNING c.account_id, c.agent_run_id, c.run_created_at, c.language_model_id, c.model_name, c.opened_at INTO call;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'gateway call % was never opened', p_request_id USING ERRCODE = 'PA404';
-    END IF;
-    SELECT a.id, a.project_id INTO STRICT run FROM agent_runs a WHERE a.id = call.agent_run_id FOR NO KEY UPDATE;
-    PERFORM 1 FROM budget_reservations r WHERE r.agent_run_id = run.id FOR UPDATE;
-    SELECT * INTO STRICT call FROM gateway_calls c WHERE c.request_id = p_request_id FOR UPDATE;
-
-    IF call.state <> 'open' THEN
-        SELECT u.cost_usd, u.is_priced, u.payload_hash INTO known
-        FROM token_usages u WHERE u.run_created_at = call.run_created_at AND u.request_id = p_request_id;
-        IF NOT FOUND OR known.payload_hash <> p_payload_hash THEN
-            RAISE EXCEPTION 'gateway call % was closed with another content', p_request_id USING ERRCODE = 'PA409';
-        END IF;
-        RETURN QUERY SELECT known.cost_usd, known.is_priced, false;
+        RETURN QUERY SELECT s.cost_usd, s.is_priced, false FROM gateway_settled_before(p_request_id, p_payload_hash) s;
         RETURN;
     END IF;
 
     cost := ledger_cost(
         call.language_model_id, call.opened_at, p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h
     );
-    INSERT INTO token_usages (
-        account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
-        provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash
-    ) VALUES (
-        call.account_id, run.project_id, call.run_created_at, run.id, p_request_id, 'call', call.language_model_id,
-        call.model_name, p_provider_request_id, p_input, p_output, p_cache_read, p_cache_write,
-        p_cache_write_1h, coalesce(cost, 0), cost IS NOT NULL, p_is_estimated, p_payload_hash
-    );
+    is_priced := cost IS NOT NULL;
+    cost_usd := coalesce(cost, 0);
     UPDATE agent_runs a SET
         input_tokens = a.input_tokens + p_input,
         output_tokens = a.output_tokens + p_output,
         cache_read_tokens = a.cache_read_tokens + p_cache_read,
         cache_write_tokens = a.cache_write_tokens + p_cache_write,
-        cost_usd = a.cost_usd + coalesce(cost, 0),
-        unpriced_calls = a.unpriced_calls + (cost IS NULL)::integer
-    WHERE a.id = run.id;
+        cost_usd = a.cost_usd + gateway_settle_call.cost_usd,
+        unpriced_calls = a.unpriced_calls + (NOT gateway_settle_call.is_priced)::integer
+    WHERE a.id = call.agent_run_id
+    RETURNING a.project_id INTO STRICT run;
     -- A provider that counted more than the worst case is still paid in full by the ledger; the escrow ends at zero.
-    UPDATE budget_reservations r SET drawn_usd = least(r.amount_usd, r.drawn_usd + coalesce(cost, 0))
-    WHERE r.agent_run_id = run.id;
-    UPDATE gateway_calls c SET
-        state = 'settled', closed_at = now(), input_tokens = p_input, output_tokens = p_output,
-        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
-        cache_write_1h_tokens = p_cache_write_1h
-    WHERE c.request_id = p_request_id;
-    RETURN QUERY SELECT coalesce(cost, 0), cost IS NOT NULL, true;
+    UPDATE budget_reservations r SET drawn_usd = least(r.amount_usd, r.drawn_usd + gateway_settle_call.cost_usd)
+    WHERE r.agent_run_id = call.agent_run_id;
+    INSERT INTO token_usages (
+        account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
+        provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+        cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash
+    ) VALUES (
+        call.account_id, run.project_id, call.run_created_at, call.agent_run_id, p_request_id, 'call',
+        call.language_model_id, call.model_name, p_provider_request_id, p_input, p_output, p_cache_read,
+        p_cache_write, p_cache_write_1h, gateway_settle_call.cost_usd, gateway_settle_call.is_priced, p_is_estimated,
+        p_payload_hash
+    );
+    is_new := true;
+    RETURN NEXT;
+END
+$$;
+
+-- name: gateway_settled_before
+-- What a call that is closed was booked as; error PA404 when it was never opened, PA409 when it was closed otherwise.
+CREATE FUNCTION gateway_settled_before(p_request_id uuid, p_payload_hash bytea)
+RETURNS TABLE (cost_usd numeric, is_priced boolean)
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    run_started timestamptz := (SELECT c.run_created_at FROM gateway_calls c WHERE c.request_id = p_request_id);
+BEGIN
+    IF run_started IS NULL THEN
+        RAISE EXCEPTION 'gateway call % was never opened', p_request_id USING ERRCODE = 'PA404';
+    END IF;
+    RETURN QUERY
+        SELECT u.cost_usd, u.is_priced FROM token_usages u
+        WHERE u.run_created_at = run_started AND u.request_id = p_request_id AND u.payload_hash = p_payload_hash;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'gateway call % was closed with another content', p_request_id USING ERRCODE = 'PA409';
+    END IF;
 END
 $$;
 
 -- name: gateway_sweep_calls
 -- Settles, as estimated, the calls that a gateway left open: its own of an earlier life, and
--- anybody's that are older than any call may be. Gives how many.
+-- anybody's that are older than any call may be. Gives how many. A call that is being settled is left alone: to wait
+-- for it with a run locked would be to wait in a circle.
 CREATE FUNCTION gateway_sweep_calls(p_gateway_id text, p_started_at timestamptz, p_oldest timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -193,6 +208,7 @@ BEGIN
         WHERE c.state = 'open'
           AND ((c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest)
         ORDER BY c.agent_run_id, c.request_id
+        FOR UPDATE SKIP LOCKED
     LOOP
         PERFORM gateway_settle_call(
             call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
@@ -212,6 +228,7 @@ REVOKE ALL ON FUNCTION
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settled_before(uuid, bytea),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -220,6 +237,7 @@ GRANT EXECUTE ON FUNCTION
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settled_before(uuid, bytea),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 TO paid_platform;
 
@@ -228,6 +246,7 @@ TO paid_platform;
 DROP FUNCTION
     gateway_sweep_calls(text, timestamptz, timestamptz),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
+    gateway_settled_before(uuid, bytea),
     gateway_release_call(uuid),
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),

@@ -1,8 +1,10 @@
 -- name: ledger_price
--- USD per million tokens of one class at one time; NULL when the model has no such price.
+-- USD per million tokens of one class at one time; no row when the model has no such price.
 -- A tier starts when the call's whole input passes its threshold; tier 0 is the base price.
+-- A table, to be asked in FROM: the planner then makes it a part of its caller's plan, while a scalar function would
+-- be started again for each class of tokens.
 CREATE FUNCTION ledger_price(p_language_model_id bigint, p_token_class text, p_context_tokens bigint, p_at timestamptz)
-RETURNS numeric
+RETURNS TABLE (usd numeric)
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
     SELECT usd_per_million
@@ -19,24 +21,29 @@ $$;
 -- Exact USD of one call; NULL when a class that has tokens has no price.
 -- `p_cache_write_1h` of the `p_cache_write` tokens are kept for an hour, which costs more than five minutes.
 -- Multiplied by 0.000001 instead of divided by a million: numeric division rounds, multiplication never does.
+-- In PL/pgSQL, which keeps the plan for a session; before PostgreSQL 18 a function in SQL is planned at each call.
 CREATE FUNCTION ledger_cost(
     p_language_model_id bigint, p_at timestamptz,
     p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint
 )
 RETURNS numeric
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
-    SELECT CASE
-        WHEN bool_and(class.tokens = 0 OR price.usd IS NOT NULL)
-        THEN coalesce(sum(class.tokens * price.usd * 0.000001), 0)
-    END
-    FROM (
-        VALUES ('input', p_input), ('output', p_output), ('cache_read', p_cache_read),
-               ('cache_write', p_cache_write - p_cache_write_1h), ('cache_write_1h', p_cache_write_1h)
-    ) AS class (name, tokens)
-    CROSS JOIN LATERAL (
-        SELECT ledger_price(p_language_model_id, class.name, p_input + p_cache_read + p_cache_write, p_at) AS usd
-    ) AS price
+BEGIN
+    RETURN (
+        SELECT CASE
+            WHEN bool_and(class.tokens = 0 OR price.usd IS NOT NULL)
+            THEN coalesce(sum(class.tokens * price.usd * 0.000001), 0)
+        END
+        FROM (
+            VALUES ('input', p_input), ('output', p_output), ('cache_read', p_cache_read),
+                   ('cache_write', p_cache_write - p_cache_write_1h), ('cache_write_1h', p_cache_write_1h)
+        ) AS class (name, tokens)
+        LEFT JOIN LATERAL ledger_price(
+            p_language_model_id, class.name, p_input + p_cache_read + p_cache_write, p_at
+        ) AS price ON true
+    );
+END
 $$;
 
 -- name: ledger_worst_case
@@ -48,18 +55,21 @@ CREATE FUNCTION ledger_worst_case(
     p_is_kept_an_hour boolean
 )
 RETURNS numeric
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
-    SELECT (
-        p_input_limit * greatest(
-            ledger_price(p_language_model_id, 'input', p_input_limit, p_at),
-            ledger_price(p_language_model_id, 'cache_write', p_input_limit, p_at),
-            ledger_price(p_language_model_id, 'cache_read', p_input_limit, p_at),
-            CASE WHEN p_is_kept_an_hour
-            THEN ledger_price(p_language_model_id, 'cache_write_1h', p_input_limit, p_at) END
-        )
-        + p_output_limit * ledger_price(p_language_model_id, 'output', p_input_limit, p_at)
-    ) * 0.000001
+BEGIN
+    RETURN (
+        SELECT (
+            p_input_limit * max(price.usd) FILTER (WHERE class.name <> 'output')
+            + p_output_limit * max(price.usd) FILTER (WHERE class.name = 'output')
+        ) * 0.000001
+        FROM (
+            VALUES ('input'), ('cache_write'), ('cache_read'), ('cache_write_1h'), ('output')
+        ) AS class (name)
+        CROSS JOIN LATERAL ledger_price(p_language_model_id, class.name, p_input_limit, p_at) AS price
+        WHERE class.name <> 'cache_write_1h' OR p_is_kept_an_hour
+    );
+END
 $$;
 
 -- name: prices_privileges

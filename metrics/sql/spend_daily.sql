@@ -1,7 +1,7 @@
 -- The ledger's sums per prompt version and per person, kept in the transaction of the ledger row.
 
 -- name: spend_daily_add
--- Trigger: adds the inserted ledger rows. One slot of 16 per backend, as in usage_daily.
+-- Trigger: adds the inserted ledger rows. One slot of 16 per run, as in usage_daily.
 CREATE FUNCTION spend_daily_add() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
@@ -10,7 +10,7 @@ BEGIN
         account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
     )
     SELECT usage.account_id, by.dimension, by.dimension_id, (usage.created_at AT TIME ZONE 'UTC')::date,
-           pg_backend_pid() % 16,
+           usage.agent_run_id % 16,
            count(*) FILTER (WHERE usage.kind = 'call'),
            count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced)
                - count(*) FILTER (WHERE usage.kind = 'pricing'),
@@ -20,9 +20,9 @@ BEGIN
     CROSS JOIN LATERAL (VALUES
         ('prompt_version', run.prompt_version_id), ('person', coalesce(run.requested_by_id, 0))
     ) by (dimension, dimension_id)
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
     -- One order for everybody: two statements that add to the same days cannot deadlock.
-    ORDER BY 1, 2, 4, 3
+    ORDER BY 1, 2, 4, 3, 5
     ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
         calls = kept.calls + excluded.calls,
         unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,

@@ -1,0 +1,18 @@
+from django.db import migrations
+
+from paid.lib.sql import ReplaceSqlFile
+
+
+class Migration(migrations.Migration):
+    """A call is settled by five statements where there were nine, and slots go by run."""
+
+    dependencies = [
+        ("metrics", "0010_evolution"),
+    ]
+
+    operations = [
+        ReplaceSqlFile("metrics", "prices", "former/prices_0003"),
+        ReplaceSqlFile("metrics", "usage_daily", "former/usage_daily_0003"),
+        ReplaceSqlFile("metrics", "spend_daily", "former/spend_daily"),
+        ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0003"),
+    ]

@@ -1,0 +1,113 @@
+"""Settling beside others: two reports of one call, a sweep meanwhile, and what a settlement leaves untouched."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+
+from agent_runs.models import AgentRun
+from metrics.models import SpendDaily, TokenUsage, UsageDaily
+from metrics.operations import open_escrow
+from paid.lib.tenancy import platform
+from tests.metrics.records import make_run, make_tenant
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+OPEN = "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100, false)"
+SETTLE = "SELECT cost_usd, is_new FROM gateway_settle_call(%s, 'req_1', 100, 20, 300, 40, 0, false, %s)"
+WAITS = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+# What a settlement changes, and which indexes hold any of it.
+INDEXED = """
+SELECT indexrelid::regclass::text FROM pg_index JOIN pg_attribute
+  ON attrelid = indrelid AND attnum = ANY (indkey::smallint[])
+WHERE (indrelid = 'agent_runs'::regclass AND attname IN (
+         'input_tokens', 'output_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cost_usd', 'unpriced_calls',
+         'updated_at'))
+   OR (indrelid = 'budget_reservations'::regclass AND attname = 'drawn_usd')
+"""
+
+
+def opened_call(run: AgentRun) -> UUID:
+    request_id = uuid4()
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(OPEN, [request_id, run.pk, run.language_model_id])
+        assert cursor.fetchone() == (None,)
+    return request_id
+
+
+def running_run() -> AgentRun:
+    run = make_run(make_tenant())
+    open_escrow(run=run)
+    return run
+
+
+@contextmanager
+def another_gateway() -> Iterator[Connection]:
+    """A connection of its own as the platform, with a transaction that lasts until it is committed."""
+    wanted = connection.settings_dict
+    with psycopg.connect(
+        host=wanted["HOST"],
+        port=wanted["PORT"],
+        user=wanted["USER"],
+        password=wanted["PASSWORD"],
+        dbname=wanted["NAME"],
+        options="-c role=paid_platform -c lock_timeout=20s",
+    ) as other:
+        yield other
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_reports_at_once_the_second_finds_the_call_settled(
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    run = running_run()
+    call, answers = opened_call(run), []
+    with another_gateway() as first, another_gateway() as second, another_gateway() as watcher:
+        watcher.autocommit = True
+        was_new = first.execute(SETTLE, [call, b"p" * 32]).fetchone()
+        late = threading.Thread(target=lambda: answers.append(second.execute(SETTLE, [call, b"p" * 32]).fetchone()))
+        late.start()
+        eventually(lambda: watcher.execute(WAITS, [second.info.backend_pid]).fetchone() == (True,))
+        first.commit()
+        late.join()
+    assert was_new is not None
+    assert (was_new[1], answers) == (True, [(was_new[0], False)])
+    with platform():
+        assert TokenUsage.objects.filter(agent_run_id=run.pk).count() == 1
+        assert AgentRun.objects.get(pk=run.pk).cost_usd == was_new[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_passes_by_a_call_that_is_being_settled() -> None:
+    run = running_run()
+    settled, left = opened_call(run), opened_call(run)
+    with another_gateway() as gateway, another_gateway() as sweeper:
+        gateway.execute("SELECT FROM gateway_calls WHERE request_id = %s FOR UPDATE", [settled])
+        swept = sweeper.execute("SELECT gateway_sweep_calls('test', now() + interval '1 hour', now())").fetchone()
+        sweeper.commit()
+        gateway.execute(SETTLE, [settled, b"p" * 32])
+    assert swept == (1,)
+    with platform():
+        booked = TokenUsage.objects.filter(agent_run_id=run.pk)
+        assert dict(booked.values_list("request_id", "is_estimated")) == {settled: False, left: True}
+
+
+@pytest.mark.django_db
+def test_calls_of_a_run_are_summed_in_the_runs_slot() -> None:
+    run = running_run()
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(SETTLE, [opened_call(run), b"p" * 32])
+        slots = [*UsageDaily.objects.filter(account=run.account_id).values_list("slot", flat=True)]
+        slots += SpendDaily.objects.filter(account=run.account_id).values_list("slot", flat=True)
+    assert slots == [run.pk % 16] * 3
+
+
+@pytest.mark.django_db
+def test_no_index_holds_what_a_settlement_changes_in_run_and_escrow() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(INDEXED)
+        assert cursor.fetchall() == []
