@@ -1,5 +1,7 @@
 """Reads on prompts, models and style guides."""
 
+from collections.abc import Collection
+
 from django.db import connection
 from django.db.models import DecimalField, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
@@ -36,18 +38,22 @@ def versions_of(prompt: Prompt) -> QuerySet[PromptVersion]:
     )
 
 
-def style_guide_for(project: Project) -> str:
-    """The guide of the project, else of the account, else the global one; one for its language before a general one.
+def style_guides_for(project: Project) -> QuerySet[StyleGuide]:
+    """Those that bear on the project, the one that wins first: the project's, the account's, the global one.
 
-    In the short form that is sent, where there is one; empty without any guide.
+    In a scope one for the project's language comes before a general one.
     """
     language = str(project.settings.get("language", ""))
-    guide = (
+    return (
         StyleGuide.objects.filter(account_id__in=(GLOBAL_ACCOUNT_ID, project.account_id), language__in={"", language})
         .filter(_of_project_or_general(project.pk))
         .order_by(F("project_id").asc(nulls_last=True), "-account_id", "-language", "id")
-        .first()
     )
+
+
+def style_guide_for(project: Project) -> str:
+    """The guide that wins, in the short form that is sent, where there is one; empty without any guide."""
+    guide = style_guides_for(project).first()
     return "" if guide is None else guide.compressed_text or guide.raw_text
 
 
@@ -71,6 +77,15 @@ def models_for(*, account_id: int, agent: str) -> list[LanguageModel]:
         .order_by("account_id", "provider", "model_id")
     )
     return list({(row.provider, row.model_id): row for row in rows}.values())
+
+
+def prices_now(model_ids: Collection[int]) -> QuerySet[ModelPrice]:
+    """The base price of each kind of token that is in force now, of these models."""
+    return (
+        ModelPrice.objects.filter(language_model_id__in=model_ids, threshold_tokens=0, starts_at__lte=Now())
+        .order_by("language_model_id", "token_class", "-starts_at")
+        .distinct("language_model_id", "token_class")
+    )
 
 
 def preferences_for(*, account_id: int, project_id: int, category: PromptCategory | str) -> QuerySet[ModelPreference]:

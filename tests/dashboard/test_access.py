@@ -59,7 +59,7 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
     assert {
         "overview", "runs", "run", "run_log", "run_log_file", "projects", "project", "issue", "pull_request",
         "prompts", "prompt", "prompt_compare", "prompt_edit", "prompt_promote", "settings_profile",
-        "prompt_try", "prompt_file", "prompt_label", "prompt_label_remove",
+        "prompt_try", "prompt_file", "style_guides", "language_models", "prompt_label", "prompt_label_remove",
         "settings_members", "settings_github", "settings_api", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
         "experiment_pause", "experiment_delete", "settings_quality",

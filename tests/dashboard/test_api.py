@@ -108,7 +108,7 @@ def test_a_label_pins_a_version(world: World, client: Client, reader: str):
     PromptLabelFactory(prompt_version=_versions(world)[0])
 
     assert ask(client, reader, slug=SLUG, label="production").json()["version"] == 1
-    assert problem(ask(client, reader, slug=SLUG, label="staging")) == (404, "prompt_not_found")
+    assert problem(ask(client, reader, slug=SLUG, label="canary")) == (404, "prompt_not_found")
 
 
 def test_another_tenants_token_reaches_nothing_of_this_one(world: World, client: Client):
@@ -121,7 +121,7 @@ def test_another_tenants_token_reaches_nothing_of_this_one(world: World, client:
     assert problem(ask(client, token, slug=SLUG, project_id=world.project.pk)) == (404, "project_not_found")
     assert problem(put_label(client, token, world.prompt.pk, "production", 2)) == (404, "prompt_not_found")
     with platform():
-        assert PromptLabel.objects.get().prompt_version.version == 1
+        assert PromptLabel.objects.get(name="production").prompt_version.version == 1
 
 
 def test_a_project_of_another_tenant_is_unknown_even_where_a_prompt_of_it_has_the_slug(
@@ -248,7 +248,7 @@ def test_a_label_needs_the_scope_and_a_version_that_is_there(world: World, clien
     assert problem(put_label(client, writer, world.prompt.pk, "production", 9)) == (404, "version_not_found")
     assert problem(put_label(client, writer, world.prompt.pk, "PRODUCTION", 1)) == (404, "no_such_address")
     with platform():
-        assert PromptLabel.objects.count() == 0
+        assert PromptLabel.objects.filter(name="production").count() == 0
 
 
 def test_a_token_is_made_on_its_page_and_shown_once(world: World, alice: Client, client: Client):

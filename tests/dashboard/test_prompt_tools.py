@@ -1,9 +1,11 @@
 """On a prompt's page: trying it out, checking a text while it is written, labels, and the file to take away."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import AuditEvent
@@ -11,7 +13,8 @@ from paid.lib.tenancy import platform
 from prompts.files import parse_prompt_file
 from prompts.models import PromptLabel, PromptVersion
 from tests.dashboard.world import FIRST_TEMPLATE, World
-from tests.factories.prompts import PromptLabelFactory, global_prompt
+from tests.factories.accounts import global_account
+from tests.factories.prompts import LanguageModelFactory, PromptLabelFactory, StyleGuideFactory, global_prompt
 
 
 def address(world: World, rest: str) -> str:
@@ -108,3 +111,27 @@ def test_a_global_prompts_labels_are_not_a_tenants(world: World, bob: Client):
     assert bob.post(address(world, f"labels/{label.pk}/remove")).status_code == HTTPStatus.NOT_FOUND
     with platform():
         assert PromptLabel.objects.count() == 2
+
+
+def test_the_style_guide_that_wins_in_a_project_is_marked(world: World, vera: Client):
+    StyleGuideFactory(account=global_account(), name="General", raw_text="Global words.")
+    StyleGuideFactory(account=world.account, name="Ours", raw_text="Long words.", compressed_text="Short.")
+    StyleGuideFactory(name="Theirs", raw_text="Secret words.")
+    page = vera.get("/a/northwind/prompts/style-guides/").content.decode()
+
+    assert re.findall(r"<h2>(\w+)</h2>(?:(?!</summary>).)*?told in slugify", page, re.DOTALL)[-1:] == ["Ours"]
+    assert "Global words." in page
+    assert "Short." in page
+    assert "Secret words." not in page
+
+
+def test_the_model_that_a_run_would_get_is_told_with_its_reason_and_prices(world: World, vera: Client):
+    call_command("sync_models", verbosity=0)
+    LanguageModelFactory(name="Not for you")
+    page = vera.get(f"/a/northwind/prompts/models/?project={world.project.pk}&category=coding").content.decode()
+
+    assert "A run of slugify would get" in page
+    assert "Preferred for coding by the host." in page
+    assert "There is no key for openai: add one under Settings, Provider keys." in page
+    assert '<td class="cell-right cell-tight">3</td><td class="cell-right cell-tight">15</td>' in page
+    assert "Not for you" not in page
