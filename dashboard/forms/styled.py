@@ -18,7 +18,7 @@ class StyledForm(forms.Form):
 
 
 def style_widget(widget: forms.Widget) -> None:
-    if isinstance(widget, forms.CheckboxInput):
+    if isinstance(widget, forms.CheckboxInput | forms.CheckboxSelectMultiple):
         css = "form-check-input"
     elif isinstance(widget, forms.Select):
         css = "form-select"

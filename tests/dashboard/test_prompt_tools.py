@@ -132,6 +132,6 @@ def test_the_model_that_a_run_would_get_is_told_with_its_reason_and_prices(world
 
     assert "A run of slugify would get" in page
     assert "Preferred for coding by the host." in page
-    assert "There is no key for openai: add one under Settings, Provider keys." in page
+    assert "Scripted: a real model can be used." in page
     assert '<td class="cell-right cell-tight">3</td><td class="cell-right cell-tight">15</td>' in page
     assert "Not for you" not in page
