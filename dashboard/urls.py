@@ -6,6 +6,7 @@ from dashboard.views import (
     analytics,
     api_tokens,
     budgets,
+    evolution,
     experiment_actions,
     experiments,
     health,
@@ -62,6 +63,10 @@ prompt_patterns: Patterns = [
     path("file", prompt_trials.prompt_file, name="prompt_file"),
     path("labels/<int:label_id>/remove", prompt_labels.prompt_label_remove, name="prompt_label_remove"),
     path("versions/<int:number>/label", prompt_labels.prompt_label, name="prompt_label"),
+    path("evolution/", evolution.prompt_evolution, name="prompt_evolution"),
+    path("evolution/policy", evolution.prompt_evolution_policy, name="prompt_evolution_policy"),
+    path("evolution/try", evolution.prompt_evolution_try, name="prompt_evolution_try"),
+    path("evolution/reject", evolution.prompt_evolution_reject, name="prompt_evolution_reject"),
     path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
 ]
 

@@ -6,6 +6,7 @@ from django.shortcuts import render
 from accounts.models import Role
 from dashboard.side_by_side import compare
 from dashboard.views.access import AccountRequest, account_page, get_prompt, may
+from metrics.evolution.operations import waiting_proposals
 from prompts.experiments.querysets import experiments_on
 from prompts.models import AbTestStatus, Prompt, PromptLabel, PromptVersion
 from prompts.querysets import prompts_of, versions_of
@@ -41,6 +42,8 @@ def prompt(request: AccountRequest, prompt_id: int) -> HttpResponse:
         "labels": list(PromptLabel.objects.filter(prompt=found).order_by("name")),
         "experiments": list(experiments_on(found, request.account.pk).exclude(status=AbTestStatus.COMPLETED)[:5]),
         "may_experiment": may(request, Role.MEMBER) and len(versions) > 1,
+        "is_own": is_own(request, found),
+        "proposals": waiting_proposals(found, request.account.pk),
         "may_edit": is_own(request, found) and may(request, Role.MEMBER),
         "may_copy": not is_own(request, found) and may(request, Role.MEMBER),
         "may_withdraw": is_own(request, found) and may(request, Role.MEMBER) and found.current_version_id is not None,

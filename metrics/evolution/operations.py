@@ -214,6 +214,12 @@ def spent_usd(evolution: Evolution) -> Decimal:
     return Decimal(asked or 0) + Decimal(cost or 0)
 
 
+def waiting_proposals(prompt: Prompt, account_id: int) -> int:
+    """How many proposals wait for a person that may be tried."""
+    waiting = Evolution.objects.filter(prompt=prompt, account_id=account_id, status=EvolutionStatus.PROPOSED).first()
+    return 0 if waiting is None else sum(not candidate.refusals for candidate in candidates_of(waiting))
+
+
 def candidates_of(evolution: Evolution) -> list[Candidate]:
     return [Candidate.model_validate(entry) for entry in evolution.candidates]
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Account, ApiToken, GithubToken, ProviderKey, Role, User
 from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
-from metrics.models import CostBudget
+from metrics.models import Candidate, CostBudget, EvolutionStatus
 from paid.lib.tenancy import platform
 from projects.models import Issue, Project, PullRequest, WorkState
 from prompts.models import AbTest, LanguageModel, Prompt, PromptLabel, PromptVersion
@@ -27,7 +27,7 @@ from tests.factories.agent_runs import (
     RunDiffFactory,
     RunStepFactory,
 )
-from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory, TokenUsageFactory
+from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory, EvolutionFactory, TokenUsageFactory
 from tests.factories.projects import CommentFactory, IssueFactory, ProjectFactory, PullRequestFactory
 from tests.factories.prompts import (
     AbTestFactory,
@@ -76,6 +76,15 @@ Run the tests before you finish.
 """
 SECOND_TEMPLATE = FIRST_TEMPLATE.replace(
     "Run the tests before you finish.", "First write a test that fails.\nRun all tests before you finish."
+)
+BETTER = Candidate(
+    template=f"{SECOND_TEMPLATE}\nRead your change once more, as a reviewer would.\n",
+    reason="A second look finds slips.",
+)
+FORGETFUL = Candidate(
+    template=SECOND_TEMPLATE.replace("{{ issue.body }}\n\n", ""),
+    reason="A shorter prompt leaves more room for the work.",
+    refusals=("It drops `issue.body`.",),
 )
 LOG: tuple[tuple[LogKind, str, dict[str, str]], ...] = (
     (LogKind.SYSTEM, "Workspace ready: branch paid/1-slugs-lose-accents-1 at 4f2a91c", {}),
@@ -194,7 +203,19 @@ def _prompt(account: Account, author: User) -> tuple[Prompt, list[PromptVersion]
     return prompt, versions
 
 
+def _propose(prompt: Prompt, version: PromptVersion) -> None:
+    """A model's proposals wait for a decision: one that may be tried and one that may not."""
+    EvolutionFactory(
+        prompt=prompt,
+        parent_version=version,
+        status=EvolutionStatus.PROPOSED,
+        analysis="The agents stop before they have checked their change. The prompt does not ask for it.",
+        candidates=[candidate.model_dump(mode="json") for candidate in (BETTER, FORGETFUL)],
+    )
+
+
 def _draft(prompt: Prompt, versions: list[PromptVersion], author: User) -> AbTest:
+    _propose(prompt, versions[-1])
     test: AbTest = AbTestFactory(prompt=prompt, name="A failing test first", created_by=author)
     AbVariantFactory(ab_test=test, prompt_version=versions[-1], name="control", is_control=True)
     AbVariantFactory(ab_test=test, prompt_version=versions[0], name="no test first")
