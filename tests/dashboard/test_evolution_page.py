@@ -6,10 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from agent_runs.models import RunTrigger
 from metrics.models import Evolution, EvolutionPolicy, EvolutionStatus
 from paid.lib.tenancy import platform
 from prompts.models import AbTest, AbTestStatus, AbVariant, PromptVersion
 from tests.dashboard.world import BETTER, World
+from tests.factories.agent_runs import ModelSelectionFactory, finished_run
 
 TERMS = {
     "is_on": "on",
@@ -103,3 +105,18 @@ def test_what_was_rejected_cannot_be_tried(world: World, waiting: Evolution, ali
     with platform():
         waiting.refresh_from_db()
         assert (waiting.status, waiting.decided_by_id) == (EvolutionStatus.REJECTED, world.alice.pk)
+
+
+def test_the_question_to_the_model_has_a_page_like_every_run(world: World, waiting: Evolution, bob: Client):
+    asked = ModelSelectionFactory(
+        agent_run=finished_run(
+            project=world.project, agent="consultation", trigger=RunTrigger.EVOLUTION, prompt_text="Find out why."
+        )
+    ).agent_run
+    with platform():
+        Evolution.objects.filter(pk=waiting.pk).update(consultation=asked)
+
+    page = bob.get(address(world)).content.decode()
+    run_address = reverse("run", args=[world.account.slug, asked.pk])
+    assert f'<a href="{run_address}">the model was asked</a>' in page
+    assert "Find out why." in bob.get(run_address).content.decode()
