@@ -28,11 +28,16 @@ import django  # noqa: E402 - after the servers' addresses are in the environmen
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
 from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from tests.database import Baseline  # noqa: E402
+
+# Each test client makes its own middleware, which would look through all static files each time; the browser's tests
+# have a server of their own for them.
+settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
 
 
 def pytest_unconfigure() -> None:
