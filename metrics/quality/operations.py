@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from accounts.models import Account, User
 from accounts.operations import record_audit_event
-from agent_runs.models import AgentRun, RunDiff, RunStatus
+from agent_runs.models import LIVE_STATUSES, AgentRun, RunDiff, RunStatus
 from metrics.errors import NothingToVoteOn
 from metrics.models import QualityMetric, RunVote
 from metrics.quality.score import QualityWeights, Signals, score
@@ -105,6 +105,8 @@ def vote(*, run: AgentRun, user: User, value: int) -> None:
         row = _locked(run.pk)
     except QualityMetric.DoesNotExist:
         raise NothingToVoteOn from None
+    if run.status in LIVE_STATUSES:
+        raise NothingToVoteOn
     votes = RunVote.objects.filter(agent_run=run)
     if value:
         RunVote.objects.update_or_create(
@@ -185,6 +187,7 @@ def _said_in(settings: Mapping[str, object]) -> QualityWeights | None:
 def signals_of(row: QualityMetric) -> Signals:
     return Signals(
         has_completed=row.agent_run.status == RunStatus.COMPLETED,
+        has_ended=row.agent_run.status in (RunStatus.COMPLETED, RunStatus.FAILED),
         turns=row.iterations,
         is_merged=row.is_merged,
         has_passing_ci=row.has_passing_ci,

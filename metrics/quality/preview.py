@@ -52,9 +52,9 @@ def preview_weights(*, account_id: int, weights: QualityWeights) -> Preview:
         project = row.agent_run.project
         if project.pk not in by_project:
             by_project[project.pk] = weights_for(project) if has_own_weights(project) else weights
-        changes.append(
-            Change(row.agent_run, row.quality_score or Decimal(0), score(signals_of(row), by_project[project.pk]))
-        )
+        after = score(signals_of(row), by_project[project.pk])
+        if after is not None:
+            changes.append(Change(row.agent_run, row.quality_score or Decimal(0), after))
     moved = [change for change in changes if change.moves]
     return Preview(
         scored=len(changes),

@@ -35,6 +35,7 @@ class Signals:
 
     has_completed: bool
     turns: int
+    has_ended: bool = True
     is_merged: bool | None = None
     has_passing_ci: bool | None = None
     has_passing_tests: bool | None = None
@@ -70,8 +71,13 @@ def parts(signals: Signals, weights: QualityWeights) -> list[Part]:
     return [Part(name, Decimal(value), weight) for name, value, weight in known if value is not None and weight]
 
 
-def score(signals: Signals, weights: QualityWeights) -> Decimal:
-    """The weighted mean of what is known, on [0, 1] with five decimals; a run that did not complete is worth 0."""
+def score(signals: Signals, weights: QualityWeights) -> Decimal | None:
+    """The weighted mean of what is known, on [0, 1] with five decimals; a run that failed is worth 0.
+
+    None while the run goes on, and for one that a person stopped: neither says anything about its worth.
+    """
+    if not signals.has_ended:
+        return None
     known = parts(signals, weights)
     total = sum((part.weight for part in known), Decimal(0))
     if not total:

@@ -20,8 +20,8 @@ def test_a_file_is_read_in_sections_of_two_directions(folder):
         "-- reverse: make\n-- Takes it back.\nDROP TABLE prices;\n"
     )
     operation = sql.SqlFile("shop", "prices")
-    assert operation.sql == ["-- Makes it.\nCREATE TABLE prices ();\nSELECT 1;"]
-    assert operation.reverse_sql == ["-- Takes it back.\nDROP TABLE prices;"]
+    assert operation.sql == ("-- Makes it.\nCREATE TABLE prices ();\nSELECT 1;",)
+    assert operation.reverse_sql == ("-- Takes it back.\nDROP TABLE prices;",)
     assert sql.statement("shop", "prices", "make") == operation.sql[0]
     assert operation.deconstruct() == ("SqlFile", ["shop", "prices"], {})
 

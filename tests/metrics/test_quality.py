@@ -26,7 +26,7 @@ from metrics.quality.score import QualityWeights, Signals, parts, score
 from paid.lib.tenancy import platform, tenant
 from projects.models import Project, PullRequest
 from tests.factories.accounts import UserFactory, account_with_owner
-from tests.factories.agent_runs import finished_run
+from tests.factories.agent_runs import AgentRunFactory, finished_run
 from tests.factories.projects import ProjectFactory, PullRequestFactory
 
 
@@ -44,6 +44,10 @@ def test_only_what_is_known_counts() -> None:
 
 def test_a_run_that_did_not_complete_is_worth_nothing() -> None:
     assert score(Signals(has_completed=False, turns=1, votes_up=5), QualityWeights()) == 0
+
+
+def test_a_run_that_goes_on_or_was_stopped_has_no_score() -> None:
+    assert score(Signals(has_completed=False, has_ended=False, turns=1), QualityWeights()) is None
 
 
 def test_a_signal_without_weight_is_left_out() -> None:
@@ -73,6 +77,7 @@ weight = st.decimals(0, 1000, places=3)
 )
 def test_every_score_fits_its_column(signals: Signals, weights: QualityWeights) -> None:
     found = score(signals, weights)
+    assert found is not None
     assert 0 <= found <= 1
     assert found == found.quantize(Decimal("0.00001"))
 
@@ -210,3 +215,21 @@ def test_a_failed_run_is_worth_nothing(account):
     with tenant(account.pk):
         begin_quality(run=failed)
     assert row_of(failed).quality_score == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [RunStatus.PUBLISHING, RunStatus.STOPPED])
+def test_checks_of_a_run_that_does_not_complete_give_no_score(account, status):
+    project = ProjectFactory(account=account)
+    run = (
+        AgentRunFactory(project=project, status=status)
+        if status == RunStatus.PUBLISHING
+        else finished_run(project=project, status=status)
+    )
+    with tenant(account.pk):
+        begin_quality(run=run)
+        record_checks(run=run, has_passing_tests=True, has_clean_lint=None)
+    assert (row_of(run).has_passing_tests, row_of(run).quality_score) == (True, None)
+    if status == RunStatus.PUBLISHING:
+        with tenant(account.pk), pytest.raises(NothingToVoteOn):
+            vote(run=run, user=UserFactory(), value=1)

@@ -162,7 +162,7 @@ def test_the_context_of_a_run_is_bounded_and_takes_labels_in_both_shapes():
         ("{{ issue.title is defined }}", "Line 1: There are no tests: every variable is defined, so write "
          "`{% if name %}`."),
         ("{{ loop.index }}", "Line 1: There is no variable `loop`. There is `issue`, `project`, `style_guide`, "
-         "`feedback`, `models`."),
+         "`feedback`, `models`, `evolution`."),
         ("{{ x", "Line 1: unexpected end of template, expected 'end of print statement'."),
     ],
 )  # fmt: skip

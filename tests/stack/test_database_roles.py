@@ -76,4 +76,6 @@ def test_a_function_that_acts_as_the_owner_for_tenants_looks_at_whose_rows_it_gi
         )
         functions = cursor.fetchall()
     assert len(functions) >= 2
-    assert [name for name, looks in functions if not looks] == []
+    # These two find the account by the digest of a token of the API: the caller has none before.
+    by_token = {"resolve_prompt_by_token", "use_api_token"}
+    assert {name for name, looks in functions if not looks} == by_token

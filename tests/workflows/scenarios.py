@@ -144,6 +144,10 @@ async def start_evolution(client: Client, evolver: Evolver) -> Handle:
 async def start_and_decide(client: Client, evolver: Evolver) -> Handle:
     handle = await start_evolution(client, evolver)
     await evolver.proposed.wait()
+    # A decision that comes before the workflow waits for one would leave out its timer.
+    async for event in handle.fetch_history_events(wait_new_event=True):
+        if event.HasField("timer_started_event_attributes"):
+            break
     await handle.signal(DECIDED_SIGNAL, EvolutionRef(1, 9))
     return handle
 

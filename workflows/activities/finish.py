@@ -33,8 +33,9 @@ def clear_workspace(ref: RunRef) -> None:
     run_dir = run_dir_of(ref.run_id)
     if not run_dir.exists():
         return
-    supervisor.request_stop(str(run_dir), "The run has ended.")
-    while supervisor.is_alive(str(run_dir)):
+    for directory in {str(run_dir), *supervisor.live_in(str(run_dir))}:
+        supervisor.request_stop(directory, "The run has ended.")
+    while supervisor.live_in(str(run_dir)):
         activity.heartbeat()
         if activity.is_worker_shutdown():
             raise retryable("worker_leaves", "The worker left while it cleared up.")
