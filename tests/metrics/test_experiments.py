@@ -19,6 +19,7 @@ from prompts.errors import PromptExists, WrongExperimentStatus
 from prompts.experiments.operations import Arm, create_experiment, start_experiment
 from prompts.experiments.rule import DecisionRule, Guardrail
 from prompts.models import AbTest, AbTestStatus, AbVariant, Prompt
+from prompts.operations import promote, withdraw
 from tests.factories.accounts import account_with_owner
 from tests.factories.agent_runs import AgentRunFactory, finished_run
 from tests.factories.metrics import QualityMetricFactory
@@ -336,3 +337,58 @@ def test_a_winner_does_not_replace_a_prompt_that_was_written_meanwhile(account, 
         conclude_experiment(test=test, winner=treatment, actor=owner)
     with platform():
         assert AbTest.objects.get(pk=test.pk).status == AbTestStatus.RUNNING
+
+
+@pytest.mark.django_db
+def test_the_rule_leaves_a_prompt_that_was_written_meanwhile_to_a_person(account, owner):
+    shared = global_prompt(slug="coding.shared", template="control")
+    test, control, treatment = running(account, owner, shared, rule=quick_rule(promotes_automatically=True))
+    clear_win(account, control, treatment)
+    own = prompt_with_version(account=account, slug="coding.shared", template="written meanwhile")
+    with tenant(account.pk):
+        reading = look_at_experiment(test=test)
+        test.refresh_from_db()
+        assert Prompt.objects.get(pk=own.pk, account_id=account.pk).current_version_id == own.current_version_id
+    assert (reading.proposal, reading.proposed_variant_id) == (Proposal.PROMOTE, treatment.pk)
+    assert "has a prompt of its own over the global one" in reading.reason
+    assert (test.status, test.outcome) == (AbTestStatus.RUNNING, "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("is_withdrawn", "why"), [(False, "another version than the control is current"), (True, "the prompt is withdrawn")]
+)
+def test_the_rule_does_not_replace_what_a_person_did_meanwhile(account, owner, is_withdrawn, why):
+    prompt = prompt_of(account)
+    test, control, treatment = running(account, owner, prompt, rule=quick_rule(promotes_automatically=True))
+    clear_win(account, control, treatment)
+    newer = PromptVersionFactory(prompt=prompt, version=3, template="written meanwhile")
+    with tenant(account.pk):
+        if is_withdrawn:
+            withdraw(prompt=prompt, actor=owner)
+        else:
+            promote(prompt=prompt, version=newer, actor=owner)
+        reading = look_at_experiment(test=test)
+        test.refresh_from_db()
+        prompt.refresh_from_db()
+        assert (reading.proposal, reading.proposed_variant_id) == (Proposal.PROMOTE, treatment.pk)
+        assert why in reading.reason
+        assert test.status == AbTestStatus.RUNNING
+        assert prompt.current_version_id == (None if is_withdrawn else newer.pk)
+        conclude_experiment(test=test, winner=treatment, actor=owner)
+        prompt.refresh_from_db()
+    assert prompt.current_version_id == treatment.prompt_version_id
+
+
+@pytest.mark.django_db
+def test_an_experiment_that_cannot_be_read_does_not_stop_the_others(account, owner, caplog):
+    # A rule as it would stand there if its bounds had been wider once.
+    odd, _, _ = running(account, owner, prompt_of(account), rule=DecisionRule.model_construct(alpha=7.0))
+    other, other_owner = account_with_owner()
+    later, _, _ = running(other, other_owner, prompt_of(other))
+    looked_at = look_at_experiments()
+    assert (odd.pk in looked_at, later.pk in looked_at) == (False, True)
+    with platform():
+        read = ExperimentReading.objects.filter(ab_test__in=[odd, later]).values_list("ab_test_id", flat=True)
+        assert list(read) == [later.pk]
+    assert f"Experiment {odd.pk} could not be looked at" in caplog.messages
