@@ -23,6 +23,18 @@ STOP_SECONDS = 120
 STOPPED = re.compile(r"recovery stopping (?:before|after) .*")
 LAST = re.compile(r"last completed transaction was at log time (.+)")
 TOO_LATE = "recovery ended before configured recovery target was reached"
+PREPARED = "# By `manage.py restore --prepare`; of no effect after the recovery."
+OF_AN_EARLIER_RECOVERY = re.compile(rf"\s*(?:restore_command|recovery_\w+)\b|{re.escape(PREPARED)}", re.IGNORECASE)
+UNTARGETED = {
+    "recovery_target": "",
+    "recovery_target_lsn": "",
+    "recovery_target_name": "",
+    "recovery_target_xid": "",
+    "recovery_target_time": "",
+    "recovery_target_inclusive": "on",
+    "recovery_target_timeline": "latest",
+    "recovery_min_apply_delay": "0",
+}
 Seen = TypeVar("Seen")
 
 
@@ -53,12 +65,13 @@ def recover(
     account = embedded.Account.for_postgresql()
     with tempfile.TemporaryDirectory(prefix="paid-restore-") as name:
         directory = Path(name)
-        _write_settings(directory, restore_command, moment)
+        _write_files(directory)
+        settings = _settings(directory, restore_command, moment)
         (data / "recovery.signal").touch(mode=0o600)
         if account is not None:
             for path in (directory, *directory.iterdir(), data / "recovery.signal"):
                 os.chown(path, account.uid, account.gid)
-        with _server(data, directory, binaries, account) as log:
+        with _server(data, directory / "log", binaries, settings, account) as log:
             with _connect(directory, made, log) as connection:
                 found = look(connection)
             words = log.text()
@@ -69,35 +82,51 @@ def recover(
 
 def prepare_settings(data: Path, restore_command: str | None, moment: datetime | None) -> None:
     """Leave recovery to the server that will be started in `data`; it removes the signal file itself."""
-    with (data / "postgresql.auto.conf").open("a") as file:
-        file.write("# By `manage.py restore --prepare`; of no effect after the recovery.\n")
-        file.writelines(f"{line}\n" for line in _recovery_settings(restore_command, moment))
+    path = data / "postgresql.auto.conf"
+    # A server that was itself prepared so passes its lines on with every later backup.
+    path.touch(mode=0o600)
+    former = path.read_text(errors="surrogateescape").rstrip("\n").split("\n")
+    kept = [line for line in former if line and not OF_AN_EARLIER_RECOVERY.match(line)]
+    settings = _recovery_settings(restore_command, moment)
+    lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
+    path.write_text("\n".join([*kept, PREPARED, *lines]) + "\n", errors="surrogateescape")
     (data / "recovery.signal").touch(mode=0o600)
     if (account := embedded.Account.for_postgresql()) is not None:
-        os.chown(data / "recovery.signal", account.uid, account.gid)
+        for left in (path, data / "recovery.signal"):
+            os.chown(left, account.uid, account.gid)
 
 
-def _recovery_settings(restore_command: str | None, moment: datetime | None) -> list[str]:
+def _recovery_settings(restore_command: str | None, moment: datetime | None) -> dict[str, str]:
     # Without an archive there is only the backup's own WAL, all of which it needs.
     settings = {"restore_command": restore_command or "false", "recovery_target_action": "promote"}
     if moment is not None:
         settings["recovery_target_time"] = moment.isoformat(" ")
-    return [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
+    return settings
 
 
-def _write_settings(directory: Path, restore_command: str | None, moment: datetime | None) -> None:
+def _settings(directory: Path, restore_command: str | None, moment: datetime | None) -> dict[str, str]:
+    """For the command line: the copy's postgresql.auto.conf overrides every file, and only that overrides it."""
+    return {
+        "config_file": str(directory / "postgresql.conf"),
+        "hba_file": str(directory / "pg_hba.conf"),
+        "listen_addresses": "",
+        "unix_socket_directories": str(directory),
+        "archive_mode": "off",
+        "hot_standby": "off",  # it would ask for as many connections as the former server had
+        "log_min_messages": "log",
+        "logging_collector": "off",
+        # Would act on the archive of the former server.
+        "archive_cleanup_command": "",
+        "recovery_end_command": "",
+        # In this order: after a recovery_target_time PostgreSQL refuses every other target, even an empty one.
+        **UNTARGETED,
+        **_recovery_settings(restore_command, moment),
+    }
+
+
+def _write_files(directory: Path) -> None:
     # Nothing of the copy's own postgresql.conf: on Debian it has none, elsewhere it would archive and listen.
-    settings = [
-        "listen_addresses = ''",
-        f"unix_socket_directories = '{directory}'",
-        f"hba_file = '{directory / 'pg_hba.conf'}'",
-        "archive_mode = off",
-        "hot_standby = off",  # it would ask for as many connections as the former server had
-        "log_min_messages = log",
-        "logging_collector = off",
-        *_recovery_settings(restore_command, moment),
-    ]
-    (directory / "postgresql.conf").write_text("\n".join(settings) + "\n")
+    (directory / "postgresql.conf").write_text("# All settings are on the command line.\n")
     (directory / "pg_hba.conf").write_text("local all all trust\n")
 
 
@@ -111,9 +140,12 @@ class _Log:
 
 
 @contextmanager
-def _server(data: Path, directory: Path, binaries: Path, account: embedded.Account | None) -> Iterator[_Log]:
-    log = directory / "log"
-    argv = [str(binaries / "postgres"), "-D", str(data), "-c", f"config_file={directory / 'postgresql.conf'}"]
+def _server(
+    data: Path, log: Path, binaries: Path, settings: dict[str, str], account: embedded.Account | None
+) -> Iterator[_Log]:
+    argv = [str(binaries / "postgres"), "-D", str(data)]
+    for name, value in settings.items():
+        argv += ["-c", f"{name}={value}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             argv,

@@ -14,6 +14,8 @@ from django.core.management import CommandError, call_command
 
 from paid.backups import figures, manifest, restoring
 from paid.backups.manifest import BackupError
+from paid.backups.programs import server_binaries
+from paid.backups.recovery import prepare_settings, recover
 from paid.backups.restoring import TargetNotEmptyError, UnsoundError
 from paid.stack import embedded
 from tests.backups.cluster import DATABASE, Cluster
@@ -200,3 +202,39 @@ def test_a_prepared_directory_is_recovered_by_the_server_that_starts_in_it(
     finally:
         server.stop()
     assert not (target / "recovery.signal").exists()
+
+
+def test_what_alter_system_or_an_earlier_restore_left_in_the_backup_neither_stops_recovery_nor_archives(
+    cluster: Cluster, story: Story, directory: Path, target: Path
+):
+    archive = target.parent / "archive-of-production"
+    archive.mkdir()
+    archive.chmod(0o777)
+    command = restoring.copy_from(cluster.wal)
+    plan = restoring.plan(directory / "backups", target, moment=None, restore_command=command)
+    restoring.unpack(plan, lambda _: None, major_matches=True)
+    with (plan.scratch / "postgresql.auto.conf").open("a") as file:
+        file.write("archive_mode = 'on'\n")
+        file.write(f"archive_command = 'cp %p {archive}/%f'\n")
+        file.write(f"recovery_end_command = 'touch {archive}/ended'\n")
+        file.write(f"restore_command = '{command}'\n")
+        file.write("recovery_target_action = 'promote'\n")
+        file.write(f"recovery_target_time = '{story.moment.isoformat()}'\n")
+    binaries = server_binaries(plan.made.server.major, None)
+    outcome = recover(plan.scratch, binaries, plan.made, command, None, look=figures.count)
+    assert outcome.reached.stopped == "end of the WAL"
+    assert outcome.found.tables["token_usages"] == 5
+    assert list(archive.iterdir()) == []
+
+
+def test_preparing_drops_what_an_earlier_restore_left_and_keeps_the_other_settings(tmp_path: Path):
+    settings = tmp_path / "postgresql.auto.conf"
+    settings.write_text("work_mem = '8MB'\nrecovery_target_xid = '7'\n")
+    prepare_settings(tmp_path, "cp /old/%f %p", datetime(2026, 1, 2, tzinfo=UTC))
+    prepare_settings(tmp_path, "cp /new/%f %p", None)
+    assert settings.read_text() == (
+        "work_mem = '8MB'\n"
+        "# By `manage.py restore --prepare`; of no effect after the recovery.\n"
+        "restore_command = 'cp /new/%f %p'\n"
+        "recovery_target_action = 'promote'\n"
+    )
