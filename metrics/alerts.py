@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 # Longer than a mail and a request together may take.
 LEASE = timedelta(minutes=5)
 MOST_ATTEMPTS = 12
+_UNEXPECTED = "It could not be sent. Ask whoever runs this installation: the log says why."
+
+
+class HostRefused(AddressRefused):
+    """No such host can be called: check how its name is spelled."""
 
 
 def raise_alerts() -> int:
@@ -64,7 +69,7 @@ def tell_alert(alert_id: int) -> bool:
         if alert.posted_at is None and webhook is not None:
             post_alert(alert, webhook)
             _note(alert, posted_at=Now())
-    except (OSError, SMTPException, httpx.HTTPError, AddressRefused, PostRefused) as error:
+    except Exception as error:  # whatever it is: the attempt counts, and the next alerts go out
         return _failed(alert, error)
     _note(alert, told_at=Now(), last_error="")
     return True
@@ -72,14 +77,36 @@ def tell_alert(alert_id: int) -> bool:
 
 def _failed(alert: BudgetAlert, error: Exception) -> bool:
     """Later again, at most an hour later; given up, with its error kept, after `MOST_ATTEMPTS`."""
-    words = f"{type(error).__name__}: {error}"[:500]
-    logger.warning("Alert %s was not told (attempt %s): %s", alert.pk, alert.attempts, words)
+    detail = f"{type(error).__name__}: {error}"[:500]
+    words = _words_of(error)
+    logger.warning(
+        "Alert %s was not told (attempt %s): %s",
+        alert.pk,
+        alert.attempts,
+        detail,
+        exc_info=error if words == _UNEXPECTED else None,
+    )
     if alert.attempts >= MOST_ATTEMPTS:
         _note(alert, told_at=Now(), last_error=words)
         return True
     wait = min(timedelta(minutes=2**alert.attempts), timedelta(hours=1))
     _note(alert, due_at=Now() + wait, last_error=words)
     return False
+
+
+def _words_of(error: Exception) -> str:
+    """What the tenant reads: the same for each way not to answer, or it would tell what listens in this network."""
+    match error:
+        case AddressRefused() | PostRefused():
+            return str(error)
+        case httpx.HTTPError():
+            return "The address did not answer."
+        case httpx.InvalidURL() | UnicodeError():
+            return "The address cannot be called: set another one."
+        case OSError() | SMTPException():
+            return "The mail server did not take the mail."
+        case _:
+            return _UNEXPECTED
 
 
 def _note(alert: BudgetAlert, **values: object) -> None:
@@ -99,10 +126,24 @@ def _recipients(alert: BudgetAlert) -> list[str]:
 @transaction.atomic
 def set_alert_webhook(*, account: Account, url: str, secret: str, actor: User) -> AlertWebhook:
     """Post the account's alerts there from now on, signed with `secret`. Raises AddressRefused."""
-    refuse_inner_address(url)
+    _refuse_address(url)
     webhook, _ = AlertWebhook.objects.update_or_create(account=account, defaults={"url": url, "secret": secret})
     _audit_webhook(account, "alert_webhook.set", actor, url)
     return webhook
+
+
+def _refuse_address(url: str) -> None:
+    """Raise AddressRefused for what httpx could not call, or would call by another name that leads inwards."""
+    refuse_inner_address(url)
+    try:
+        called = httpx.URL(url)
+        # As the resolver does: it knows no empty label and none above 63 characters.
+        called.raw_host.decode("ascii").encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise HostRefused from None
+    if not (urlsplit(url).hostname or "").isascii():
+        # Encoding makes a dot of the full stops of other scripts (U+3002): a name before it, an inner address after it.
+        refuse_inner_address(str(called))
 
 
 @transaction.atomic

@@ -112,3 +112,9 @@ def test_what_is_spent_stands_beside_each_limit(world: World):
 
 def test_settings_lead_to_their_first_tab(world: World, bob: Client):
     assert bob.get("/a/northwind/settings/")["Location"] == "/a/northwind/settings/profile/"
+
+
+def test_a_webhook_that_cannot_be_called_is_refused_on_its_form(world: World, alice: Client):
+    answer = alice.post(f"{BUDGETS}webhook", {"url": "https://☃.com/x", "secret": "a-secret-of-the-receiver"})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "No such host can be called: check how its name is spelled." in answer.content.decode()

@@ -12,12 +12,14 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from django.core import mail
+from django.core.mail import BadHeaderError
 from django.db import connection
 
 from accounts.credentials import AddressRefused
-from accounts.models import Role, User
+from accounts.models import Account, Role, User
 from agent_runs.models import AgentRun, RunStatus
 from metrics.alerts import claim_alerts, raise_alerts, remove_alert_webhook, set_alert_webhook, tell_alert
 from metrics.models import AlertWebhook, BudgetAlert, BudgetPeriod, CostBudget
@@ -199,7 +201,7 @@ def test_a_sender_that_dies_leaves_it_due_again_and_what_was_sent_is_not_sent_tw
     receiver.status = 302
     assert tell_alert(claimed) is False
     alert = the_alert()
-    assert (len(mail.outbox), len(receiver.got), alert.last_error) == (1, 1, "PostRefused: It answered 302.")
+    assert (len(mail.outbox), len(receiver.got), alert.last_error) == (1, 1, "It answered 302.")
     assert alert.due_at > datetime.now(UTC)
     receiver.status = 200
     with platform():
@@ -219,7 +221,107 @@ def test_an_alert_that_nobody_takes_is_given_up_and_keeps_its_error(owner: Tenan
     with platform():
         BudgetAlert.objects.update(attempts=11)
     assert tell_budget_alerts() == 1
-    assert (the_alert().last_error, the_alert().posted_at) == ("PostRefused: It answered 500.", None)
+    assert (the_alert().last_error, the_alert().posted_at) == ("It answered 500.", None)
+
+
+def webhook_of_before(owner: Tenant, url: str) -> None:
+    """One that was kept before its address would have been refused."""
+    with platform():
+        AlertWebhook.objects.create(account=owner.account, url=url, secret=SECRET)
+
+
+def alerts_of_two_accounts(first: Tenant) -> tuple[Tenant, BudgetAlert, BudgetAlert]:
+    """Of two accounts, the first one's due first."""
+    second = make_tenant()
+    for each in (first, second):
+        make_budget(each, "1")
+        spend_usd(each, "0.81")
+        raise_alerts()
+    with platform():
+        ours, theirs = (BudgetAlert.objects.get(account=each.account) for each in (first, second))
+    return second, ours, theirs
+
+
+def fresh(alert: BudgetAlert) -> BudgetAlert:
+    with platform():
+        return BudgetAlert.objects.get(pk=alert.pk)
+
+
+@pytest.mark.parametrize("url", ["https://☃.com/x", f"https://{'a' * 64}.com/x"])
+def test_an_address_that_cannot_be_called_holds_up_only_its_own_alert(owner: Tenant, admin: User, url: str):
+    webhook_of_before(owner, url)
+    _, ours, theirs = alerts_of_two_accounts(owner)
+    assert tell_budget_alerts() == 1
+    assert fresh(theirs).told_at is not None
+    assert (fresh(ours).told_at, fresh(ours).attempts, fresh(ours).last_error) == (
+        None, 1, "The address cannot be called: set another one.",
+    )  # fmt: skip
+    assert fresh(ours).due_at > datetime.now(UTC)
+
+
+def test_a_secret_that_does_not_open_holds_up_only_its_own_alert(
+    owner: Tenant, admin: User, receiver: Receiver, caplog: pytest.LogCaptureFixture
+):
+    webhook_of_before(owner, receiver.url)
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("UPDATE alert_webhooks SET secret = set_byte(secret, length(secret) - 1, 0) || '\\x00'")
+    _, ours, theirs = alerts_of_two_accounts(owner)
+    assert tell_budget_alerts() == 1
+    assert (fresh(theirs).told_at is not None, receiver.got) == (True, [])
+    assert fresh(ours).last_error == "It could not be sent. Ask whoever runs this installation: the log says why."
+    assert "EncryptionError" in caplog.text
+
+
+def test_a_name_that_no_mail_can_bear_holds_up_only_its_own_alert(
+    owner: Tenant, admin: User, caplog: pytest.LogCaptureFixture
+):
+    with platform():
+        Account.objects.filter(pk=owner.account.pk).update(name="Two\nlines")
+    _, ours, theirs = alerts_of_two_accounts(owner)
+    assert tell_budget_alerts() == 1
+    assert (fresh(theirs).told_at is not None, fresh(ours).told_at, fresh(ours).attempts) == (True, None, 1)
+    assert BadHeaderError.__name__ in caplog.text
+
+
+def test_what_does_not_answer_is_told_apart_in_the_log_only(
+    owner: Tenant, admin: User, receiver: Receiver, settings: Any, caplog: pytest.LogCaptureFixture
+):
+    make_budget(owner, "1")
+    spend_usd(owner, "0.81")
+    raise_alerts()
+    closed, no_tls = "https://127.0.0.1:1/", receiver.url.replace("http:", "https:")
+    settings.PROVIDER_HOSTS = ["127.0.0.1"]
+    for url in (closed, no_tls):
+        with platform():
+            AlertWebhook.objects.all().delete()
+        webhook_of_before(owner, url)
+        assert tell_alert(the_alert().pk) is False
+        assert the_alert().last_error == "The address did not answer."
+    logged = [record.getMessage() for record in caplog.records if record.name == "metrics.alerts"]
+    assert [httpx.ConnectError.__name__ in line for line in logged] == [True, True]
+    assert "refused" in logged[0]
+    assert "SSL" in logged[1]
+
+
+@pytest.mark.parametrize("url", ["https://☃.com/x", f"https://{'a' * 64}.com/x", "https://a..example.com/x"])
+def test_an_address_that_cannot_be_called_is_refused_with_what_to_do(owner: Tenant, admin: User, url: str):
+    with pytest.raises(AddressRefused) as refused, tenant(owner.account.pk):
+        set_alert_webhook(account=owner.account, url=url, secret=SECRET, actor=admin)
+    assert str(refused.value) == "No such host can be called: check how its name is spelled."
+    with platform():
+        assert AlertWebhook.objects.count() == 0
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0。1/x", "https://a.example。lan/x"])
+def test_an_inner_address_in_other_letters_is_refused(owner: Tenant, admin: User, url: str):
+    with pytest.raises(AddressRefused), tenant(owner.account.pk):
+        set_alert_webhook(account=owner.account, url=url, secret=SECRET, actor=admin)
+
+
+def test_a_host_in_letters_of_another_language_is_taken(owner: Tenant, admin: User):
+    with tenant(owner.account.pk):
+        set_alert_webhook(account=owner.account, url="https://bücher.example/x", secret=SECRET, actor=admin)
+        assert AlertWebhook.objects.get().url == "https://bücher.example/x"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +344,7 @@ def test_an_address_that_was_allowed_once_is_checked_again_before_it_is_called(
     spend_usd(owner, "0.81")
     tell_budget_alerts()
     assert receiver.got == []
-    assert the_alert().last_error.startswith("AddressRefused")
+    assert the_alert().last_error == str(AddressRefused())
     with tenant(owner.account.pk):
         remove_alert_webhook(account=owner.account, actor=admin)
         assert AlertWebhook.objects.count() == 0
