@@ -70,8 +70,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "remove the idempotency key of the ledger",
         "a report that comes twice is not recognised",
         "metrics/sql/gateway_calls.sql",
-        "    IF call.state <> 'open' THEN\n",
-        "    IF false THEN\n",
+        "    WHERE c.request_id = p_request_id AND c.state = 'open'\n",
+        "    WHERE c.request_id = p_request_id\n",
         ("tests/metrics/test_ledger.py::test_the_same_report_twice_is_one_row",),
     ),
     Mutation(
