@@ -26,6 +26,8 @@ from tests.factories.accounts import UserFactory
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
 from tests.factories.workflows import OutboxCommandFactory
 
+REDIS_URL = django_settings.REDIS_URL
+
 PAGE = "/operations/"
 
 
@@ -44,7 +46,7 @@ def beat_of(program: str) -> str:
     """One beat of this process under a name of its own; gives the name."""
     name = f"{program}-{uuid.uuid4().hex[:8]}"
     counts = {"pool_size": 3, "pool_max": 16, "requests_num": 120, "requests_queued": 4, "requests_wait_ms": 50}
-    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+    with redis.Redis.from_url(REDIS_URL) as client:
         pulse.Pulse(name, lambda: counts).beat(client)
     return name
 
@@ -131,7 +133,7 @@ def test_a_process_beats_until_it_is_stopped_and_then_expires():
     name = f"trial-{uuid.uuid4().hex[:8]}"
     beats = pulse.Pulse(name, lambda: {"pool_size": 2}).start()
     key = f"{pulse.PREFIX}{name}:*"
-    with redis.Redis.from_url(django_settings.REDIS_URL) as client:
+    with redis.Redis.from_url(REDIS_URL) as client:
         while not (found := list(client.scan_iter(key, count=500))):
             continue
         beats.stop()
