@@ -145,6 +145,29 @@ def test_a_killed_worker_leaves_its_agent_to_the_next_one(house: House, gateway:
     assert supervisors_of(run, settings) == []
 
 
+def test_a_worker_that_is_told_to_leave_hands_over_at_once(house: House, settings: Any):
+    """As a deployment does: no heartbeat has to run out, and the agent notices nothing."""
+    with platform():
+        # An agent that asks on and on reaches its last turn before a second worker is up on a slow machine.
+        silent = LanguageModel.objects.get(model_id="scripted-stall")
+    run = start(model=silent)
+    until(lambda: log_rows(run) != [], house)
+    before = supervisors_of(run, settings)
+
+    house.start_worker("agents", log_name="agents-2")
+    until(lambda: "is ready" in house.log("agents-2"), house)
+    left_at = time.monotonic()
+    house.tell_to_leave("agents")
+    until(lambda: attempts_of_agent(run) == 2, house)
+    assert time.monotonic() - left_at < 8
+    assert supervisors_of(run, settings) == before
+
+    with tenant(run.account_id):
+        stop_run(run=run, actor=None)
+    run = ended(run, house)
+    assert (run.status, run.error) == (RunStatus.STOPPED, "")
+
+
 def test_the_run_token_is_in_the_agents_environment_and_nowhere_else(house: House, settings: Any):
     with platform():
         endless = LanguageModel.objects.get(model_id="scripted-endless")
