@@ -17,6 +17,9 @@ from metrics.gateway.anthropic import MessagesRequest, Tokens
 from paid.lib.encryption import unseal
 
 Row = dict[str, Any]
+# Two statements in one message are one transaction, so that the role ends with it, also behind a pooler that hands
+# connections on between transactions. Values are bound by the client: only it may send two at once.
+_AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
 
 
 @dataclass(frozen=True)
@@ -133,17 +136,17 @@ class Ledger:
 
     async def note(self, request_id: UUID, tokens: Tokens) -> None:
         """Write down what is known of a running call, for whoever sweeps up after this gateway."""
-        await self._ask(
+        await self._tell(
             "SELECT gateway_note_call(%s, %s, %s, %s, %s, %s)",
             [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.cache_write_1h],
         )
 
     async def release(self, request_id: UUID) -> None:
-        await self._ask("SELECT gateway_release_call(%s)", [request_id])
+        await self._tell("SELECT gateway_release_call(%s)", [request_id])
 
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
-        await self._ask(
+        await self._tell(
             "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 settlement.request_id,
@@ -169,16 +172,17 @@ class Ledger:
         return int(row["swept"]) if row else 0
 
     async def _ask(self, statement: str, values: Sequence[object]) -> Row | None:
-        """One function call as the platform, in one round trip.
-
-        Two statements in one message are one transaction, so that the role ends with it, also behind a pooler
-        that hands connections on between transactions. Values are bound by the client: only it may send two at once.
-        """
+        """One function call as the platform, in one round trip, and the first row of what it gives."""
         async with self._pool.connection() as connection:
             cursor = AsyncClientCursor(connection, row_factory=dict_row)
-            await cursor.execute(f"SET LOCAL ROLE paid_platform; {statement}", values)
+            await cursor.execute(_AS_PLATFORM + statement, values)
             cursor.nextset()
             return await cursor.fetchone()
+
+    async def _tell(self, statement: str, values: Sequence[object]) -> None:
+        """The same for a function whose answer nobody needs: no row is made of it."""
+        async with self._pool.connection() as connection:
+            await AsyncClientCursor(connection).execute(_AS_PLATFORM + statement, values)
 
 
 def _connection_parameters() -> dict[str, Any]:

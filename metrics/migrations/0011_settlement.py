@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     operations = [
         ReplaceSqlFile("metrics", "prices", "former/prices_0003"),
-        ReplaceSqlFile("metrics", "usage_daily", "former/usage_daily_0003"),
-        ReplaceSqlFile("metrics", "spend_daily", "former/spend_daily"),
+        ReplaceSqlFile("metrics", "former/usage_daily_0011", "former/usage_daily_0003"),
+        ReplaceSqlFile("metrics", "former/spend_daily_0011", "former/spend_daily"),
         ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0003"),
     ]

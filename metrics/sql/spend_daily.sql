@@ -1,40 +1,4 @@
--- The ledger's sums per prompt version and per person, kept in the transaction of the ledger row.
-
--- name: spend_daily_add
--- Trigger: adds the inserted ledger rows. One slot of 16 per run, as in usage_daily.
-CREATE FUNCTION spend_daily_add() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-AS $$
-BEGIN
-    INSERT INTO spend_daily AS kept (
-        account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
-    )
-    SELECT usage.account_id, by.dimension, by.dimension_id, (usage.created_at AT TIME ZONE 'UTC')::date,
-           usage.agent_run_id % 16,
-           count(*) FILTER (WHERE usage.kind = 'call'),
-           count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced)
-               - count(*) FILTER (WHERE usage.kind = 'pricing'),
-           sum(usage.cost_usd)
-    FROM inserted usage
-    JOIN agent_runs run ON run.id = usage.agent_run_id
-    CROSS JOIN LATERAL (VALUES
-        ('prompt_version', run.prompt_version_id), ('person', coalesce(run.requested_by_id, 0))
-    ) by (dimension, dimension_id)
-    GROUP BY 1, 2, 3, 4, 5
-    -- One order for everybody: two statements that add to the same days cannot deadlock.
-    ORDER BY 1, 2, 4, 3, 5
-    ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
-        calls = kept.calls + excluded.calls,
-        unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
-        cost_usd = kept.cost_usd + excluded.cost_usd;
-    RETURN NULL;
-END
-$$;
-
--- name: token_usages_spend
--- Once per statement on the partitioned parent.
-CREATE TRIGGER token_usages_spend AFTER INSERT ON token_usages REFERENCING NEW TABLE AS inserted
-FOR EACH STATEMENT EXECUTE FUNCTION spend_daily_add();
+-- The slots of the days' sums, and who may read them. ledger_sums.sql adds to them.
 
 -- name: fold_daily_slots
 -- Folds the slots of one closed day into slot 0, in both tables that have them; gives how many rows that saved.
@@ -85,12 +49,11 @@ END
 $$;
 
 -- name: spend_daily_privileges
--- Everybody reads their own sums; only the trigger and the platform's folding write them.
+-- Everybody reads their own sums; only the ledger's trigger and the platform's folding write them.
 GRANT SELECT ON spend_daily TO paid_tenant, paid_platform;
-REVOKE ALL ON FUNCTION spend_daily_add(), fold_daily_slots(date) FROM PUBLIC;
+REVOKE ALL ON FUNCTION fold_daily_slots(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fold_daily_slots(date) TO paid_platform;
 
 -- reverse: spend_daily
--- The trigger first: its table outlives this file.
-DROP TRIGGER token_usages_spend ON token_usages;
-DROP FUNCTION fold_daily_slots(date), spend_daily_add();
+-- Drops what this file made.
+DROP FUNCTION fold_daily_slots(date);

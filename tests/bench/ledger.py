@@ -1,18 +1,20 @@
 """The ledger under 16 writers of one project: each row a transaction of its own, with escrow and daily sums.
 
-Beside it, by the same writers in the same run: what the server commits at most, and rows into a plain table.
+The writers are calls under way in two gateway processes, each with a connection of its own, as on two worker hosts.
+Beside it in the same run: what the server commits at most, and rows into a plain table, by a process per writer.
 """
 
 import asyncio
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import psycopg
+import uvloop
 from django.conf import settings
 
 from agent_runs.models import AgentRun
@@ -29,6 +31,7 @@ MODEL = "scripted-demo"
 LONGEST_SECONDS = 15.0
 TOKENS = Tokens(input=1200, output=300, cache_read=9000, cache_write=400)
 REQUEST = MessagesRequest(b"x" * 4000, MODEL, 500)
+GATEWAYS = 2
 # More than 16 writers have ever settled; who has none left stops early.
 CALLS_A_SECOND = 500
 # A commit that has to reach the disk and does nothing else.
@@ -58,8 +61,15 @@ FROM token_usages WHERE account_id = %(account)s
 class Writer:
     run: AgentRun
     token: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of the writers, and what they do for how long."""
+
+    writers: tuple[Writer, ...]
+    task: Literal["call", "settle", "insert", "commit"]
     seconds: float
-    task: Literal["call", "settle", "insert", "commit"] = "call"
 
 
 @dataclass(frozen=True)
@@ -74,17 +84,17 @@ class Written:
 @measure("write")
 def sixteen_writers(bench: Bench) -> Iterator[Figure]:
     writers = _writers(bench)
-    account = writers[0].run.account_id
+    account, seconds = writers[0].run.account_id, min(bench.sizes.seconds, LONGEST_SECONDS)
     with bench.connect("owner") as owner:
-        commits = _rate(_crowd(writers, "commit"))
-        base = _plain_rate(owner, writers)
-        called = _crowd(writers, "call")
+        commits = _rate(_alone(writers, "commit", seconds / 3))
+        base = _plain_rate(owner, writers, seconds / 3)
+        called = _by_gateways(writers, "call", seconds)
         owner.execute(
             HELD_CALLS,
-            {"model": MODEL, "calls": int(CALLS_A_SECOND * writers[0].seconds), "account": account},
+            {"model": MODEL, "calls": int(CALLS_A_SECOND * seconds), "account": account},
         )
         owner.execute("VACUUM ANALYZE gateway_calls")
-        settled = _crowd(writers, "settle")
+        settled = _by_gateways(writers, "settle", seconds)
         rows, ledger, daily, drawn = owner.execute(BOOKED, {"account": account}).fetchone() or (0, 0, 0, 0)
     # Each writer made one call before all started.
     done = sum(len(written.settlements) for written in called + settled) + len(writers)
@@ -124,54 +134,83 @@ def _writers(bench: Bench) -> list[Writer]:
     for number in range(bench.sizes.writers):
         run = make_run(tenant, token=f"ledger-{number}")
         open_escrow(run=run, wanted_usd=Decimal(500))
-        writers.append(Writer(run, f"ledger-{number}", min(bench.sizes.seconds, LONGEST_SECONDS)))
+        writers.append(Writer(run, f"ledger-{number}"))
     return writers
 
 
-def _crowd(writers: Sequence[Writer], task: Literal["call", "settle", "insert", "commit"]) -> list[Written]:
-    part = 1 / 3 if task in ("insert", "commit") else 1
-    return run_crowd(_write, [replace(writer, task=task, seconds=writer.seconds * part) for writer in writers])
+def _by_gateways(writers: Sequence[Writer], task: Literal["call", "settle"], seconds: float) -> list[Written]:
+    shares = [Share(tuple(writers[number::GATEWAYS]), task, seconds) for number in range(min(GATEWAYS, len(writers)))]
+    return run_crowd(_work_as_gateway, shares)
+
+
+def _alone(writers: Sequence[Writer], task: Literal["insert", "commit"], seconds: float) -> list[Written]:
+    return run_crowd(_repeat, [Share((writer,), task, seconds) for writer in writers])
 
 
 def _rate(done: Sequence[Written]) -> float:
     return sum(len(written.settlements) / written.seconds for written in done)
 
 
-def _plain_rate(owner: "psycopg.Connection[Any]", writers: Sequence[Writer]) -> float:
+def _plain_rate(owner: "psycopg.Connection[Any]", writers: Sequence[Writer], seconds: float) -> float:
     owner.execute(PLAIN_TABLE)
     owner.execute("GRANT INSERT ON plain_usages TO paid_platform")
     try:
-        return _rate(_crowd(writers, "insert"))
+        return _rate(_alone(writers, "insert", seconds))
     finally:
         owner.execute("DROP TABLE plain_usages")
 
 
-def _write(member: Member, writer: Writer) -> Written:
-    if writer.task in ("insert", "commit"):
-        return _repeat(member, writer)
-    return asyncio.run(_use_ledger(member, writer))
+def _work_as_gateway(member: Member, share: Share) -> Written:
+    """On the event loop that the gateway's server has."""
+    return uvloop.run(_use_ledger(member, share))
 
 
-async def _use_ledger(member: Member, writer: Writer) -> Written:
-    ledger = Ledger(f"bench-{member.number}", pool_size=1)
+async def _use_ledger(member: Member, share: Share) -> Written:
+    ledger = Ledger(f"bench-{member.number}", pool_size=len(share.writers))
     await ledger.open()
     try:
-        return await (_settle(member, writer, ledger) if writer.task == "settle" else _call(member, writer, ledger))
+        work = _settle if share.task == "settle" else _call
+        ready = [await _prepared(writer, share.task, ledger) for writer in share.writers]
+        # All connections before the start: as many questions at once as there are writers.
+        await asyncio.gather(*(ledger.now() for _ in share.writers))
+        begin = await asyncio.to_thread(member.wait_for_all)
+        done = await asyncio.gather(*(work(each, ledger, begin + share.seconds) for each in ready))
+        seconds = time.monotonic() - begin
     finally:
         await ledger.close()
+    holds, settlements = [one for each, _ in done for one in each], [one for _, each in done for one in each]
+    return Written(holds, settlements, seconds)
 
 
-async def _call(member: Member, writer: Writer, ledger: Ledger) -> Written:
+@dataclass(frozen=True)
+class _Ready:
+    """A writer before the start: who it is to the gateway, or the calls that it holds."""
+
+    admission: Admission
+    held: list[UUID]
+
+
+async def _prepared(writer: Writer, task: str, ledger: Ledger) -> _Ready:
     admission = await ledger.admit(hashlib.sha256(writer.token.encode()).digest(), MODEL)
     if admission is None:
         raise LookupError(f"{writer.token} is not known")
-    await _one_call(ledger, admission)
-    begin, holds, settlements = member.wait_for_all(), [], []
-    while time.monotonic() < begin + writer.seconds:
-        held, settled = await _one_call(ledger, admission)
+    if task == "call":
+        await _one_call(ledger, admission)
+        return _Ready(admission, [])
+    with _connected() as connection:
+        rows = connection.execute(
+            "SELECT request_id FROM gateway_calls WHERE agent_run_id = %s AND state = 'open'", [writer.run.pk]
+        ).fetchall()
+    return _Ready(admission, [row[0] for row in rows])
+
+
+async def _call(ready: _Ready, ledger: Ledger, end: float) -> tuple[list[float], list[float]]:
+    holds, settlements = [], []
+    while time.monotonic() < end:
+        held, settled = await _one_call(ledger, ready.admission)
         holds.append(held)
         settlements.append(settled)
-    return Written(holds, settlements, time.monotonic() - begin)
+    return holds, settlements
 
 
 async def _one_call(ledger: Ledger, admission: Admission) -> tuple[float, float]:
@@ -184,31 +223,24 @@ async def _one_call(ledger: Ledger, admission: Admission) -> tuple[float, float]
     return held - begin, time.monotonic() - held
 
 
-async def _settle(member: Member, writer: Writer, ledger: Ledger) -> Written:
-    with _connected() as connection:
-        held: list[UUID] = [
-            row[0]
-            for row in connection.execute(
-                "SELECT request_id FROM gateway_calls WHERE agent_run_id = %s AND state = 'open'", [writer.run.pk]
-            )
-        ]
-    begin, taken = member.wait_for_all(), []
-    while held and time.monotonic() < begin + writer.seconds:
+async def _settle(ready: _Ready, ledger: Ledger, end: float) -> tuple[list[float], list[float]]:
+    held, taken = list(ready.held), []
+    while held and time.monotonic() < end:
         began = time.monotonic()
         await ledger.settle(Settlement(held.pop(), TOKENS, "msg", is_estimated=False))
         taken.append(time.monotonic() - began)
-    return Written([], taken, time.monotonic() - begin)
+    return [], taken
 
 
-def _repeat(member: Member, writer: Writer) -> Written:
+def _repeat(member: Member, share: Share) -> Written:
     """The baselines: one plain row, or nothing, a transaction."""
-    run = writer.run
+    run = share.writers[0].run
     ids = [run.account_id, run.project_id, run.created_at, run.pk]
     with _connected() as connection:
         begin, taken = member.wait_for_all(), []
-        while time.monotonic() < begin + writer.seconds:
+        while time.monotonic() < begin + share.seconds:
             began = time.monotonic()
-            if writer.task == "commit":
+            if share.task == "commit":
                 connection.execute(TRIVIAL_COMMIT)
             else:
                 connection.execute(PLAIN_INSERT, [*ids, uuid4(), run.language_model_id, b"0" * 32])
