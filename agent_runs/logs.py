@@ -15,6 +15,7 @@ from psycopg.errors import UniqueViolation
 from pydantic_core import PydanticSerializationError, to_json
 
 from agent_runs.contracts import AgentEvent, EventKind
+from agent_runs.log_sharing import SharedWriter
 from agent_runs.models import AgentRun, AgentRunLog, LogKind
 from paid.lib.tenancy import platform
 
@@ -29,6 +30,8 @@ _METADATA_ITEMS = 30
 _METADATA_DEPTH = 5
 _ATTEMPTS = 3
 _PIECE_ROWS = 200
+# A batch up to here may share its COPY with those of other runs: what is larger is worth a transaction of its own.
+_SHARED_ROWS = 200
 
 _KINDS: dict[EventKind, LogKind] = {
     "stderr": LogKind.STDERR,
@@ -134,8 +137,13 @@ def _json(metadata: Mapping[str, Any]) -> str:
 
 def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
     """COPY takes no ON CONFLICT: when another attempt was here first, what it wrote is left out and COPY repeated."""
+    # In a transaction of the caller's nothing is durable before it ends: others must not be told that it is.
+    is_shared = len(lines) <= _SHARED_ROWS and not connection.in_atomic_block
     try:
-        _copy(_rows(run, lines))
+        if is_shared:
+            _SHARED.write(_text([row for _, row in _rows(run, lines)]))
+        else:
+            _copy(_rows(run, lines))
     except UniqueViolation:  # Django does not translate the errors of COPY
         _write_missing(run, list(_rows(run, lines)))
 
@@ -158,9 +166,25 @@ def _copy(rows: Iterable[_Row]) -> None:
     """
     pieces = iter(rows)
     with platform(), connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        while text := "".join([row for _, row in islice(pieces, _PIECE_ROWS)]):
-            # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
-            copy.write(text.encode("utf-8", errors="replace"))
+        while piece := [row for _, row in islice(pieces, _PIECE_ROWS)]:
+            copy.write(_text(piece))
+
+
+def _copy_group(texts: Sequence[bytes]) -> None:
+    """Batches of several runs in one transaction; one that waits for another attempt's row does not hold up all."""
+    with platform(), connection.cursor() as cursor:
+        if len(texts) > 1:
+            cursor.execute("SET LOCAL lock_timeout = '1s'")
+        with cursor.copy(_COPY) as copy:
+            copy.write(b"".join(texts))
+
+
+_SHARED = SharedWriter(_copy_group)
+
+
+def _text(rows: Sequence[str]) -> bytes:
+    # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
+    return "".join(rows).encode("utf-8", errors="replace")
 
 
 def _without_written(run: AgentRun, rows: list[_Row]) -> list[_Row]:

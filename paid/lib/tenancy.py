@@ -2,8 +2,8 @@
 
 A connection logs in as `paid_app` and is `paid_tenant` from its first statement (a role without any
 bypass), so that forgetting a context shows nothing instead of everything. Both contexts open a
-transaction, use `SET LOCAL`, and restore the former role themselves, because a released savepoint
-keeps what was set inside it.
+transaction, use `SET LOCAL`, and restore the former role themselves where the transaction goes on, because a released
+savepoint keeps what was set inside it.
 
 This holds against forgotten filters and wrong ids. It does not hold against SQL that an attacker writes:
 `paid_app` may take both roles, so `SET ROLE` is open to whoever can send statements of their own.
@@ -42,13 +42,15 @@ def platform() -> Iterator[None]:
 
 @contextmanager
 def _identity(role: str, account_id: str, user_id: str) -> Iterator[None]:
+    is_nested = connection.in_atomic_block
     with transaction.atomic():
         former = _exchange(role, account_id, user_id)
         # An exception needs no restoring: the rollback to the start of this block, whether of a savepoint or of the
         # transaction, also takes back what was set inside it.
         yield
-        # Nor does a block that is marked for rollback, which refuses every statement.
-        if not connection.needs_rollback:
+        # Nor does a block that is marked for rollback, which refuses every statement, or one whose transaction ends
+        # with it and takes back what was set: that is a round trip less for each.
+        if is_nested and not connection.needs_rollback:
             _exchange(*former)
 
 
