@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        ReplaceSqlFile("metrics", "prices", "former/prices_0003"),
+        ReplaceSqlFile("metrics", "former/prices_0011", "former/prices_0003"),
         ReplaceSqlFile("metrics", "former/usage_daily_0011", "former/usage_daily_0003"),
         ReplaceSqlFile("metrics", "former/spend_daily_0011", "former/spend_daily"),
         ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0003"),

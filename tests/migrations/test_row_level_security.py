@@ -93,6 +93,7 @@ PLATFORM_MAY = TENANT_MAY | {
     "partition_indexes": "S",
     "partitioned_tables": "S",
     "partitions": "S",
+    "price_sheets": "S",  # one row a look-up for each call
     "token_usages": "IS",
     "usage_daily": "ISU",
     "users": "ISU",
