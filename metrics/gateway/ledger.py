@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -69,11 +70,19 @@ class Settlement:
         return hashlib.sha256(repr(counted).encode()).digest()
 
 
+class _Connection(AsyncConnection[Row]):
+    """A connection with its cursor: to make one for each call took a fifth of the client's time."""
+
+    @cached_property
+    def asking(self) -> AsyncClientCursor[Row]:
+        return AsyncClientCursor(self, row_factory=dict_row)
+
+
 class Ledger:
     def __init__(self, gateway_id: str, *, pool_size: int) -> None:
         self.gateway_id = gateway_id
-        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
-            connection_class=AsyncConnection[Row],
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
+            connection_class=_Connection,
             kwargs=_connection_parameters(),
             min_size=1,
             max_size=pool_size,
@@ -174,15 +183,14 @@ class Ledger:
     async def _ask(self, statement: str, values: Sequence[object]) -> Row | None:
         """One function call as the platform, in one round trip, and the first row of what it gives."""
         async with self._pool.connection() as connection:
-            cursor = AsyncClientCursor(connection, row_factory=dict_row)
-            await cursor.execute(_AS_PLATFORM + statement, values)
-            cursor.nextset()
-            return await cursor.fetchone()
+            await connection.asking.execute(_AS_PLATFORM + statement, values)
+            connection.asking.nextset()
+            return await connection.asking.fetchone()
 
     async def _tell(self, statement: str, values: Sequence[object]) -> None:
         """The same for a function whose answer nobody needs: no row is made of it."""
         async with self._pool.connection() as connection:
-            await AsyncClientCursor(connection).execute(_AS_PLATFORM + statement, values)
+            await connection.asking.execute(_AS_PLATFORM + statement, values)
 
 
 def _connection_parameters() -> dict[str, Any]:
