@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, actor_of
-from prompts.admin_forms import LabelForm, PriceForm, PromptForm
+from prompts.admin_forms import LabelForm, PreferenceForm, PriceForm, PromptForm, StyleGuideForm
 from prompts.errors import NoEarlierVersion
 from prompts.experiments.admin import AbTestAdmin
 from prompts.labels import move_label, remove_label
@@ -38,6 +38,8 @@ from prompts.operations import (
     save_version,
     withdraw,
 )
+from prompts.preference_operations import Terms, add_preference, change_preference, remove_preference
+from prompts.style_guide_operations import GuideText, change_style_guide, create_style_guide, remove_style_guide
 
 
 @admin.register(Prompt)
@@ -296,18 +298,46 @@ class ModelPreferenceAdmin(AuditedAdmin):
     list_select_related = ("account", "project", "language_model")
     autocomplete_fields = ("account", "project", "language_model")
 
+    form = PreferenceForm
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("account",) if obj else ()
+
     def save_model(self, request: HttpRequest, obj: ModelPreference, form: Any, change: bool) -> None:
-        obj.model_account_id = obj.language_model.account_id if obj.language_model else None
-        super().save_model(request, obj, form, change)
+        terms = Terms(obj.stance, obj.provider, obj.language_model, obj.project, obj.category, obj.position)
+        if change:
+            change_preference(preference=obj, terms=terms, actor=actor_of(request))
+        else:
+            obj.pk = add_preference(account_id=obj.account_id, terms=terms, actor=actor_of(request)).pk
+
+    def delete_model(self, request: HttpRequest, obj: ModelPreference) -> None:
+        remove_preference(preference=obj, actor=actor_of(request))
 
 
 @admin.register(StyleGuide)
 class StyleGuideAdmin(AuditedAdmin):
+    form = StyleGuideForm
+    fields = ("account", "project", "name", "language", "raw_text", "compressed_text", "opened_at")
     list_display = ("name", "account", "project", "language", "updated_at")
     list_filter = ("language",)
     search_fields = ("name", "account__name", "project__name")
     list_select_related = ("account", "project")
     autocomplete_fields = ("account", "project")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("account",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: StyleGuide, form: Any, change: bool) -> None:
+        text = GuideText(obj.name, obj.raw_text, obj.compressed_text, obj.language, obj.project)
+        if not change:
+            obj.pk = create_style_guide(account_id=obj.account_id, text=text, actor=actor_of(request)).pk
+            return
+        change_style_guide(
+            guide=obj, text=text, actor=actor_of(request), expected_updated_at=form.cleaned_data["opened_at"]
+        )
+
+    def delete_model(self, request: HttpRequest, obj: StyleGuide) -> None:
+        remove_style_guide(guide=obj, actor=actor_of(request))
 
 
 admin.site.register(AbTest, AbTestAdmin)

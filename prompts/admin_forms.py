@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.admin_base import TenantForm
-from prompts.errors import TemplateRefused
-from prompts.models import ModelPrice, Prompt, PromptLabel, PromptVersion
+from prompts.errors import PreferenceTarget, TemplateRefused
+from prompts.models import ModelPrice, Prompt, PromptLabel, PromptVersion, StyleGuide
 from prompts.operations import PromptText
 from prompts.template_check import check_template, known_variables
 
@@ -109,3 +109,39 @@ class LabelForm(forms.ModelForm):
         if self.instance.pk and version.prompt_id != self.instance.prompt_id:
             raise forms.ValidationError("This version belongs to another prompt.")
         return version
+
+
+class PreferenceForm(TenantForm):
+    """Asks for one target, which the database would refuse without a word."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors and bool(cleaned.get("provider")) == bool(cleaned.get("language_model")):
+            self.add_error(None, PreferenceTarget.__doc__ or "")
+        return cleaned
+
+
+class StyleGuideForm(TenantForm):
+    """Remembers which text it was opened with, so that nobody writes over another's."""
+
+    compressed_text = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 10, "cols": 40, "class": "vLargeTextField"}),
+        help_text="What agents are told. Empty: the text, compressed by rule.",
+    )
+    opened_at = forms.DateTimeField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = StyleGuide
+        fields = ("account", "project", "name", "language", "raw_text", "compressed_text")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["opened_at"] = self.instance.updated_at.isoformat()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.instance.pk and cleaned.get("opened_at") != self.instance.updated_at:
+            self.add_error(None, "Somebody saved this style guide since you began. Keep your text, and load it again.")
+        return cleaned

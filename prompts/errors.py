@@ -1,6 +1,10 @@
 """What can go wrong with prompts and models. Each class's docstring is its message."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prompts.models import StyleGuide
 
 
 class PromptError(Exception):
@@ -67,6 +71,30 @@ class UnknownProject(PromptError):
 
 class BadLabel(PromptError):
     """A label has lower-case letters, digits, - and _, begins with a letter or digit, and has at most 50 characters."""
+
+
+class StyleGuideExists(PromptError):
+    """There is a style guide of this name for this language in this scope already. Edit that one, or rename yours."""
+
+
+class StyleGuideChanged(PromptError):
+    """Somebody saved this style guide since you began. Compare the two below; saving now replaces theirs."""
+
+    def __init__(self, standing: "StyleGuide") -> None:
+        super().__init__()
+        self.standing = standing
+
+
+class PreferenceExists(PromptError):
+    """This preference is there already."""
+
+
+class PreferenceTarget(PromptError):
+    """A preference is about either a provider or one model. Choose one of the two."""
+
+
+class PreferenceForeignModel(PromptError):
+    """This model belongs to another account. Choose one of your own or of the host's registry."""
 
 
 class NoModelAvailable(Exception):

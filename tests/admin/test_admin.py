@@ -245,7 +245,7 @@ def test_a_preference_may_name_a_global_model_but_not_another_accounts(page):
     with platform():
         preference = ModelPreference.objects.get()
         assert (preference.model_account_id, preference.language_model_id) == (0, shared.pk)
-        assert AuditEvent.objects.get(action="modelpreference.created").account_id == account.pk
+        assert AuditEvent.objects.get(action="model_preference.created").account_id == account.pk
 
 
 def test_a_budget_of_another_accounts_project_is_refused(page):
