@@ -11,13 +11,13 @@ from dashboard.views import (
     experiments,
     health,
     judgement,
+    language_models,
     log_search,
     operations,
     overview,
     projects,
     prompt_actions,
     prompt_labels,
-    prompt_surroundings,
     prompt_trials,
     prompts,
     pull_requests,
@@ -28,6 +28,7 @@ from dashboard.views import (
     runs,
     settings,
     sign_in,
+    style_guides,
     votes,
     webhooks,
 )
@@ -68,6 +69,21 @@ prompt_patterns: Patterns = [
     path("evolution/try", evolution.prompt_evolution_try, name="prompt_evolution_try"),
     path("evolution/reject", evolution.prompt_evolution_reject, name="prompt_evolution_reject"),
     path("versions/<int:number>/promote", prompt_actions.prompt_promote, name="prompt_promote"),
+]
+
+style_guide_patterns: Patterns = [
+    path("", style_guides.style_guides, name="style_guides"),
+    path("new", style_guides.style_guide_new, name="style_guide_new"),
+    path("<int:style_guide_id>/", style_guides.style_guide, name="style_guide"),
+    path("<int:style_guide_id>/edit", style_guides.style_guide_edit, name="style_guide_edit"),
+    path("<int:style_guide_id>/remove", style_guides.style_guide_remove, name="style_guide_remove"),
+]
+
+language_model_patterns: Patterns = [
+    path("", language_models.language_models, name="language_models"),
+    path("preferences/add", language_models.preference_add, name="preference_add"),
+    path("preferences/<int:preference_id>/move", language_models.preference_move, name="preference_move"),
+    path("preferences/<int:preference_id>/remove", language_models.preference_remove, name="preference_remove"),
 ]
 
 experiment_patterns: Patterns = [
@@ -122,8 +138,8 @@ account_patterns: Patterns = [
     path("pull-requests/<int:pull_request_id>/", include(pull_request_patterns)),
     path("prompts/", prompts.prompts, name="prompts"),
     path("prompts/<int:prompt_id>/", include(prompt_patterns)),
-    path("prompts/style-guides/", prompt_surroundings.style_guides, name="style_guides"),
-    path("prompts/models/", prompt_surroundings.language_models, name="language_models"),
+    path("prompts/style-guides/", include(style_guide_patterns)),
+    path("prompts/models/", include(language_model_patterns)),
     path("experiments/", experiments.experiments, name="experiments"),
     path("experiments/new", experiment_actions.experiment_new, name="experiment_new"),
     path("experiments/<int:experiment_id>/", include(experiment_patterns)),

@@ -41,12 +41,12 @@ def create_style_guide(*, account_id: int, text: GuideText, actor: User | None) 
 
 @transaction.atomic
 def change_style_guide(
-    *, guide: StyleGuide, text: GuideText, actor: User | None, expected_updated_at: datetime
+    *, guide: StyleGuide, text: GuideText, actor: User | None, expected_updated_at: datetime | None
 ) -> StyleGuide:
     """Replace the text that the person had before them. Saving it as it is changes and records nothing.
 
-    Raises `StyleGuideChanged`, with the row as it stands, when somebody saved since `expected_updated_at`;
-    `StyleGuideExists`; and `StyleGuide.DoesNotExist` when it was removed.
+    Raises `StyleGuideChanged`, with the row as it stands, when somebody saved since `expected_updated_at` (None: not
+    known); `StyleGuideExists`; and `StyleGuide.DoesNotExist` when it was removed.
     """
     locked = _lock(guide)
     if locked.updated_at != expected_updated_at:

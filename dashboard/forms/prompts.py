@@ -22,10 +22,10 @@ class VersionForm(StyledForm):
     is_promoted = forms.BooleanField(label="Use this version from now on", required=False, initial=True)
 
     def clean_template(self) -> str:
-        return _unix(self.cleaned_data["template"])
+        return unix(self.cleaned_data["template"])
 
     def clean_system_prompt(self) -> str:
-        return _unix(self.cleaned_data["system_prompt"])
+        return unix(self.cleaned_data["system_prompt"])
 
 
 class LabelForm(StyledForm):
@@ -39,6 +39,6 @@ class LabelForm(StyledForm):
     )
 
 
-def _unix(text: str) -> str:
+def unix(text: str) -> str:
     """Browsers send CRLF; a version would otherwise differ from its parent in every line."""
     return text.replace("\r\n", "\n")

@@ -27,6 +27,9 @@ SECTIONS = {
     "pull": "projects",
     "run": "runs",
     "prompt": "prompts",
+    "style": "prompts",
+    "language": "prompts",
+    "preference": "prompts",
     "experiment": "experiments",
 }
 

@@ -16,7 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts.models import Account, Membership, Role, User
 from agent_runs.models import AgentRun
 from projects.models import Issue, Project, PullRequest
-from prompts.models import AbTest, Prompt
+from prompts.models import AbTest, Prompt, StyleGuide
 
 View = Callable[..., HttpResponseBase]
 
@@ -104,6 +104,12 @@ def get_prompt(request: AccountRequest, prompt_id: int) -> Prompt:
     """A prompt of the account, or a global one, which everybody may read."""
     prompts = Prompt.objects.select_related("current_version", "project")
     return get_object_or_404(prompts, account_id__in=(0, request.account.pk), pk=prompt_id)
+
+
+def get_style_guide(request: AccountRequest, style_guide_id: int) -> StyleGuide:
+    """A style guide of the account or one of its projects, or a global one, which everybody may read."""
+    guides = StyleGuide.objects.select_related("project")
+    return get_object_or_404(guides, account_id__in=(0, request.account.pk), pk=style_guide_id)
 
 
 def get_experiment(request: AccountRequest, experiment_id: int) -> AbTest:

@@ -11,7 +11,7 @@ from accounts.models import Account, ApiToken, AuditEvent, Membership, ProviderK
 from agent_runs.models import AgentRun
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
-from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptLabel, PromptVersion
+from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptLabel, PromptVersion, StyleGuide
 from prompts.operations import PromptText, create_prompt, save_version
 from tests.factories.accounts import AccountFactory, ApiTokenFactory, UserFactory, account_with_owner, global_account
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
@@ -246,6 +246,28 @@ def test_a_preference_may_name_a_global_model_but_not_another_accounts(page):
         preference = ModelPreference.objects.get()
         assert (preference.model_account_id, preference.language_model_id) == (0, shared.pk)
         assert AuditEvent.objects.get(action="model_preference.created").account_id == account.pk
+
+
+def test_a_preference_without_a_target_is_told_on_the_form(page):
+    fields = {"account": AccountFactory().pk, "stance": "prefer", "position": 0, "provider": "", "language_model": ""}
+    told = errors(page.post(reverse("admin:prompts_modelpreference_add"), fields))
+    assert told == ["A preference is about either a provider or one model. Choose one of the two."]
+
+
+def test_a_style_guide_is_saved_by_the_pages_operation_and_not_over_anothers_text(page):
+    account = AccountFactory()
+    fields = {"account": account.pk, "project": "", "name": "Ours", "language": "", "raw_text": "One.\n\nTwo."}
+    assert page.post(reverse("admin:prompts_styleguide_add"), fields).status_code == 302
+    with platform():
+        guide = StyleGuide.objects.get()
+        assert (guide.compressed_text, guide.account_id) == ("One.\nTwo.", account.pk)
+    opened = {**fields, "opened_at": guide.updated_at.isoformat(), "compressed_text": "One. Two."}
+    assert page.post(change_url(guide), {**opened, "raw_text": "Three."}).status_code == 302
+    assert "Somebody saved this style guide since you began." in errors(page.post(change_url(guide), opened))[0]
+    with platform():
+        assert StyleGuide.objects.get().raw_text == "Three."
+        actions = AuditEvent.objects.filter(object_type="style_guide").order_by("created_at")
+        assert list(actions.values_list("action", flat=True)) == ["style_guide.created", "style_guide.changed"]
 
 
 def test_a_budget_of_another_accounts_project_is_refused(page):

@@ -36,6 +36,8 @@ def tenant_addresses(world: World) -> dict[str, str]:
         "budget_id": world.budget.pk,
         "by": "project",
         "experiment_id": world.experiment.pk,
+        "style_guide_id": world.style_guide.pk,
+        "preference_id": world.preference.pk,
     }
     accounts = next(e for e in get_resolver("dashboard.urls").url_patterns if isinstance(e, URLResolver))
     addresses = {}

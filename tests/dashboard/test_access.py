@@ -63,6 +63,7 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
         "settings_members", "settings_github", "settings_api", "settings_keys", "settings_budgets", "issue_new",
         "pull_request_merge", "pull_request_close", "experiments", "experiment", "experiment_new",
         "experiment_pause", "experiment_delete", "settings_quality",
+        "style_guide", "style_guide_new", "style_guide_edit", "style_guide_remove",
     } <= read  # fmt: skip
     assert {name for name, status in pages.items() if status >= HTTPStatus.INTERNAL_SERVER_ERROR} == set()
 
@@ -72,13 +73,14 @@ ADMINS_ONLY = (
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
     "run_grant", "experiment_start", "experiment_resume", "experiment_conclude", "settings_api_create",
     "settings_api_revoke", "settings_quality_set", "prompt_evolution_policy", "prompt_evolution_try",
-    "prompt_evolution_reject",
+    "prompt_evolution_reject", "preference_add", "preference_move", "preference_remove",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
     "prompt_withdraw", "prompt_check", "prompt_label", "prompt_label_remove",
     "pull_request_merge", "pull_request_close", "pull_request_comment",
     "experiment_new", "experiment_look", "experiment_pause", "experiment_delete",
+    "style_guide_new", "style_guide_edit", "style_guide_remove",
 )  # fmt: skip
 
 

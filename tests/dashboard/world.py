@@ -11,7 +11,7 @@ from agent_runs.models import AgentRun, LogKind, RunStatus, StepName, StepStatus
 from metrics.models import Candidate, CostBudget, EvolutionStatus
 from paid.lib.tenancy import platform
 from projects.models import Issue, Project, PullRequest, WorkState
-from prompts.models import AbTest, LanguageModel, Prompt, PromptLabel, PromptVersion
+from prompts.models import AbTest, LanguageModel, ModelPreference, Prompt, PromptLabel, PromptVersion, StyleGuide
 from tests.factories.accounts import (
     AccountFactory,
     ApiTokenFactory,
@@ -33,9 +33,11 @@ from tests.factories.prompts import (
     AbTestFactory,
     AbVariantFactory,
     LanguageModelFactory,
+    ModelPreferenceFactory,
     PromptFactory,
     PromptLabelFactory,
     PromptVersionFactory,
+    StyleGuideFactory,
 )
 
 PATCH = """diff --git a/slugify.py b/slugify.py
@@ -120,6 +122,8 @@ class World:
     key: ProviderKey
     budget: CostBudget
     experiment: AbTest
+    style_guide: StyleGuide
+    preference: ModelPreference
 
 
 def make_world() -> World:
@@ -177,6 +181,11 @@ def make_world() -> World:
         key=ProviderKeyFactory(account=account, name="Team key"),
         budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
         experiment=_draft(prompt, versions, alice),
+        # Of a language and a kind of task that nothing here has: they change no run.
+        style_guide=StyleGuideFactory(
+            account=account, name="Stylesheets", language="css", raw_text="No colour by name."
+        ),
+        preference=ModelPreferenceFactory(account=account, category="review", stance="exclude", provider="mistral"),
     )
 
 

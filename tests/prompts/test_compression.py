@@ -65,7 +65,14 @@ def test_no_word_is_lost(text: str):
 
 
 def test_a_text_without_end_is_compressed_in_no_time():
-    for hostile in ("<!--" * 50_000, "**a" * 60_000, "`" * 200_000, "* " * 100_000, "<!--\n" * 40_000, "-" * 200_000 + "x"):
+    for hostile in (
+        "<!--" * 50_000,
+        "**a" * 60_000,
+        "`" * 200_000,
+        "* " * 100_000,
+        "<!--\n" * 40_000,
+        "-" * 200_000 + "x",
+    ):
         assert len(compress(hostile)) <= len(hostile)
 
 

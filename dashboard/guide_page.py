@@ -1,0 +1,71 @@
+"""What the pages of style guides show beside their texts: sizes, and what became of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accounts.models import AuditEvent
+from dashboard.side_by_side import Row, compare
+from prompts.compression import compress, estimated_tokens
+from prompts.style_guide_operations import CHANGED, CREATED, REMOVED
+
+_SAID = {CREATED: "wrote it", CHANGED: "changed", REMOVED: "removed it"}
+_FIELDS = {
+    "raw_text": "the text",
+    "compressed_text": "the short form",
+    "name": "the name",
+    "language": "the language",
+    "project_id": "where it counts",
+}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What agents are told, beside what people wrote."""
+
+    text: str
+    is_by_rule: bool
+    characters: int
+    tokens: int
+    raw_characters: int
+    raw_tokens: int
+
+    @property
+    def saved_percent(self) -> int:
+        return round(100 * (1 - self.tokens / self.raw_tokens)) if self.raw_tokens else 0
+
+
+@dataclass(frozen=True)
+class GuideEvent:
+    """An event of the audit log as a sentence that begins with its actor, with the two texts when it changed them."""
+
+    event: AuditEvent
+    said: str
+    rows: tuple[Row, ...]
+
+
+def sent_of(raw_text: str, compressed_text: str) -> Sent:
+    by_rule = compress(raw_text)
+    text = compressed_text or by_rule
+    return Sent(
+        text=text,
+        is_by_rule=text == by_rule,
+        characters=len(text),
+        tokens=estimated_tokens(text),
+        raw_characters=len(raw_text),
+        raw_tokens=estimated_tokens(raw_text),
+    )
+
+
+def told(events: Sequence[AuditEvent]) -> list[GuideEvent]:
+    return [_told(event) for event in events]
+
+
+def _told(event: AuditEvent) -> GuideEvent:
+    before, after = event.data.get("before", {}), event.data.get("after", {})
+    said = _SAID.get(event.action, event.action)
+    if event.action != CHANGED:
+        return GuideEvent(event, said, ())
+    fields = [label for name, label in _FIELDS.items() if name in after]
+    text = next((name for name in ("raw_text", "compressed_text") if name in after), None)
+    rows = tuple(compare(before[text], after[text])) if text else ()
+    return GuideEvent(event, f"{said} {', '.join(fields)}", rows)
