@@ -20,10 +20,14 @@ class PromptNotFound(PromptError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a template. `line` counts from 1; 0 is the whole template."""
+    """One thing that is wrong with a template. `line` counts from 1; 0 is the whole template.
+
+    `name` is the variable, field or filter that does not exist, where that is what is wrong.
+    """
 
     line: int
     message: str
+    name: str = ""
 
     def __str__(self) -> str:
         return f"Line {self.line}: {self.message}" if self.line else self.message

@@ -176,8 +176,8 @@ class _Check:
         self.variables: set[str] = set()
         self.steps = 0
 
-    def problem(self, line: int, message: str) -> None:
-        self.problems.append(Problem(line, message))
+    def problem(self, line: int, message: str, name: str = "") -> None:
+        self.problems.append(Problem(line, message, name))
 
     def body(self, statements: list[nodes.Node], scope: _Scope) -> None:
         for statement in statements:
@@ -285,7 +285,7 @@ class _Check:
     def _name(self, node: nodes.Name, scope: _Scope) -> Any:
         if node.name not in scope.names:
             known = _fields_of(PromptContext)
-            self.problem(node.lineno, f"There is no variable `{node.name}`.{_nearest(node.name, known)}")
+            self.problem(node.lineno, f"There is no variable `{node.name}`.{_nearest(node.name, known)}", node.name)
             return None
         kind = scope.names[node.name]
         if node.name in _fields_of(PromptContext) and not is_dataclass(kind):
@@ -301,7 +301,7 @@ class _Check:
             return None
         known = _names_of(owner)
         if node.attr not in known:
-            self.problem(node.lineno, f"There is no field `{node.attr}`.{_nearest(node.attr, known)}")
+            self.problem(node.lineno, f"There is no field `{node.attr}`.{_nearest(node.attr, known)}", node.attr)
             return None
         if isinstance(node.node, nodes.Name) and node.node.name in _fields_of(PromptContext):
             self.variables.add(f"{node.node.name}.{node.attr}")
@@ -315,7 +315,7 @@ class _Check:
     def _filter(self, node: nodes.Filter, scope: _Scope) -> Any:
         entry = FILTERS.get(node.name)
         if entry is None or node.node is None:
-            self.problem(node.lineno, f"There is no filter `{node.name}`.{_nearest(node.name, FILTERS)}")
+            self.problem(node.lineno, f"There is no filter `{node.name}`.{_nearest(node.name, FILTERS)}", node.name)
             return None
         if node.name in _filters_before(node):
             self.problem(node.lineno, f"`{node.name}` stands twice in one row of filters.")

@@ -13,6 +13,7 @@ from prompts.preference_operations import Terms
 
 _PROVIDER = "provider"
 _MODEL = "model"
+_EVERY = "all"
 
 
 class PreferenceForm(StyledForm):
@@ -23,7 +24,11 @@ class PreferenceForm(StyledForm):
     project = forms.ModelChoiceField(
         Project.objects.none(), required=False, label="Where", empty_label="The whole account"
     )
-    category = forms.ChoiceField(label="For", required=False, choices=[("", "All tasks"), *PromptCategory.choices])
+    category = forms.TypedChoiceField(
+        label="For",
+        choices=[(_EVERY, "All tasks"), *PromptCategory.choices],
+        coerce=lambda value: "" if value == _EVERY else value,
+    )
 
     def __init__(self, account: Account, registry: Sequence[LanguageModel], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

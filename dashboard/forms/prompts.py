@@ -8,12 +8,15 @@ class VersionForm(StyledForm):
     """A new version of a prompt."""
 
     system_prompt = forms.CharField(
-        required=False, max_length=200_000, strip=False, widget=forms.Textarea({"rows": 6, "class": "mono"})
+        required=False,
+        max_length=200_000,
+        strip=False,
+        widget=forms.Textarea({"rows": 6, "class": "mono", "data-editor": ""}),
     )
     template = forms.CharField(
         max_length=200_000,
         strip=False,
-        widget=forms.Textarea({"rows": 20, "class": "mono", "spellcheck": "false"}),
+        widget=forms.Textarea({"rows": 20, "class": "mono", "spellcheck": "false", "data-editor": ""}),
         help_text="A Jinja2 template. What people wrote (issue, comments) is fenced when it is filled in.",
     )
     change_notes = forms.CharField(

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Account, User
 from agent_runs.models import AgentRun, RunStatus, RunStep
+from dashboard import template_colours
 from dashboard.markdown import to_html
 from metrics.models import ExperimentReading, Proposal
 from projects.models import Issue, PullRequest, PullRequestState, WorkState
@@ -212,6 +213,12 @@ def duration(value: timedelta | float | int | None) -> str:
 @register.filter
 def markdown(text: str) -> SafeString:
     return to_html(text)
+
+
+@register.filter
+def jinja(source: str) -> SafeString:
+    """A template's source, escaped, with its Jinja2 in colours."""
+    return template_colours.to_html(source)
 
 
 @register.filter

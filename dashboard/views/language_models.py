@@ -132,7 +132,10 @@ def _page(request: AccountRequest, form: PreferenceForm | None) -> HttpResponse:
     }
     if project is not None:
         try:
-            context["selection"] = select_model(account=request.account, project=project, category=category)
+            selection = select_model(account=request.account, project=project, category=category)
+            context["selection"] = selection
+            context["usable"] = [candidate for candidate in selection.candidates if candidate.is_usable]
+            context["unusable"] = [candidate for candidate in selection.candidates if not candidate.is_usable]
         except NoModelAvailable as error:
             context["refusal"] = str(error)
     status = 422 if form is not None and form.errors else 200
