@@ -65,7 +65,9 @@ def _told(event: AuditEvent) -> GuideEvent:
     said = _SAID.get(event.action, event.action)
     if event.action != CHANGED:
         return GuideEvent(event, said, ())
-    fields = [label for name, label in _FIELDS.items() if name in after]
+    # A short form that follows the text by rule is no change of its own.
+    follows = "raw_text" in after and after.get("compressed_text") == compress(after["raw_text"])
+    fields = [label for name, label in _FIELDS.items() if name in after and not (follows and name == "compressed_text")]
     text = next((name for name in ("raw_text", "compressed_text") if name in after), None)
     rows = tuple(compare(before[text], after[text])) if text else ()
     return GuideEvent(event, f"{said} {', '.join(fields)}", rows)

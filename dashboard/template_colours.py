@@ -48,12 +48,12 @@ def pieces(source: str) -> Iterator[tuple[str, str]]:
 def _end_of(source: str, start: int) -> int:
     """Where what opens here has closed; 0 when it does not, or when something else opens first."""
     if _RAW.match(source, start):
-        found = _END_OF_RAW.search(source, start)
-        return found.end() if found else 0
+        end_of_raw = _END_OF_RAW.search(source, start)
+        return end_of_raw.end() if end_of_raw else 0
     closing = {"{": "}}", "%": "%}", "#": "#}"}[source[start + 1]]
     opening = None if closing == "#}" else _OPENING.search(source, start + 2)
-    found = source.find(closing, start + 2, opening.start() if opening else len(source))
-    return found + len(closing) if found >= 0 else 0
+    end = source.find(closing, start + 2, opening.start() if opening else len(source))
+    return end + len(closing) if end >= 0 else 0
 
 
 def _tokens(code: str) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from accounts.models import User
 from accounts.operations import record_audit_event
@@ -82,8 +82,8 @@ def remove_preference(*, preference: ModelPreference, actor: User | None) -> Non
 def _alike(preference: ModelPreference) -> QuerySet[ModelPreference]:
     """Those between which the position decides."""
     return ModelPreference.objects.filter(
+        Q(project_id=preference.project_id),
         account_id=preference.account_id,
-        project_id=preference.project_id,
         category=preference.category,
         stance=preference.stance,
     )
@@ -96,7 +96,7 @@ def _write(preference: ModelPreference, terms: Terms) -> None:
     preference.model_account_id = terms.language_model.account_id if terms.language_model else None
     if terms.position is not None:
         preference.position = terms.position
-    elif preference.pk is None:
+    elif preference._state.adding:
         # Two who add at once may get the same position: then the one that was first comes first.
         last = _alike(preference).aggregate(last=Max("position"))["last"]
         preference.position = 0 if last is None else last + 1

@@ -31,12 +31,13 @@ def language_models(request: AccountRequest) -> HttpResponse:
 @account_page("POST", role=Role.ADMIN)
 def preference_add(request: AccountRequest) -> HttpResponse:
     form = PreferenceForm(request.account, _registry(request), request.POST)
-    if not form.is_valid():
-        return _page(request, form)
-    try:
-        preference = add_preference(account_id=request.account.pk, terms=form.terms(), actor=request.user)
-    except (PreferenceExists, PreferenceTarget, PreferenceForeignModel) as error:
-        form.add_error("target", str(error))
+    if form.is_valid():
+        try:
+            preference = add_preference(account_id=request.account.pk, terms=form.terms(), actor=request.user)
+        except (PreferenceExists, PreferenceTarget, PreferenceForeignModel) as error:
+            form.add_error("target", str(error))
+    if form.errors:
+        messages.error(request, "The preference is not added: see its form below.")
         return _page(request, form)
     messages.success(request, "The preference is added. Above is what the next run gets by it.")
     return redirect(_where_it_counts(request, preference))

@@ -21,7 +21,7 @@ MODELS = "/a/northwind/prompts/models/"
 def preferences(world: World) -> list[tuple[str, str, int]]:
     with platform():
         rows = ModelPreference.objects.filter(account=world.account, category="coding").order_by("position", "pk")
-        return [(row.stance, row.provider or row.language_model.model_id, row.position) for row in rows]
+        return [(row.stance, row.provider or str(row.language_model), row.position) for row in rows]
 
 
 def events() -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def test_one_that_is_there_already_and_a_foreign_model_are_told_at_the_field(wor
     assert "not-yours" not in again.content.decode()
     for target in (f"model:{foreign.pk}", "provider:nobody", ""):
         assert add(alice, target).status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert preferences(world) == [("exclude", "scripted-demo", 0)]
+    assert preferences(world) == [("exclude", "scripted/scripted-demo", 0)]
 
 
 def test_the_database_refuses_both_targets_and_another_accounts_model_by_name(world: World):
