@@ -11,8 +11,7 @@ from django.utils import timezone
 from accounts.history import history_of
 from accounts.models import Role
 from dashboard.forms.style_guides import StyleGuideForm
-from dashboard.guide_page import sent_of, told
-from dashboard.side_by_side import compare
+from dashboard.guide_page import HISTORY_SHOWN, difference, sent_of, told
 from dashboard.views.access import AccountRequest, account_page, get_style_guide, may
 from dashboard.views.asking import Question, ask
 from dashboard.views.project_choice import chosen_project
@@ -55,12 +54,16 @@ def style_guide(request: AccountRequest, style_guide_id: int) -> HttpResponse:
     guide = get_style_guide(request, style_guide_id)
     is_own = guide.account_id == request.account.pk
     events = history_of(
-        account_id=request.account.pk, object_type=OBJECT_TYPE, object_id=guide.pk, since=guide.created_at
+        account_id=request.account.pk,
+        object_type=OBJECT_TYPE,
+        object_id=guide.pk,
+        since=guide.created_at,
+        limit=HISTORY_SHOWN,
     )
     context = {
         "guide": guide,
         "sent": sent_of(guide.raw_text, guide.compressed_text),
-        "history": told(events),
+        "history": told(events, opened=request.GET.get("change", "")),
         "is_own": is_own,
         "may_edit": may(request, Role.MEMBER),
     }
@@ -187,8 +190,8 @@ def _conflict(request: AccountRequest, error: StyleGuideChanged) -> HttpResponse
         standing,
         standing=standing,
         saved_by=last[0].actor if last else "",
-        raw_rows=compare(standing.raw_text, mine.raw_text),
-        sent_rows=[] if theirs.is_by_rule and own.is_by_rule else compare(theirs.text, own.text),
+        raw_rows=difference(standing.raw_text, mine.raw_text),
+        sent_rows=[] if theirs.is_by_rule and own.is_by_rule else difference(theirs.text, own.text),
     )
 
 

@@ -1,5 +1,6 @@
 """Style guides are written by members, what stood there stays on record, and two who write at once lose no word."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -88,6 +89,9 @@ def test_a_changed_text_takes_its_short_form_along_and_the_former_stays_on_recor
     ]
     page = bob.get(f"{GUIDES}{guide.pk}/").content.decode()
     assert "changed the text, where it counts" in page
+    (change,) = re.findall(r'href="(\?change=[0-9a-f-]+)#', page)
+    assert "side-new" not in page
+    assert 'class="diff-text side-new">No pixels.</td>' in bob.get(f"{GUIDES}{guide.pk}/{change}").content.decode()
     bob.post(f"{GUIDES}{guide.pk}/edit", opened(bob, guide))
     assert len(events()) == 1
 
