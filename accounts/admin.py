@@ -15,6 +15,7 @@ from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, TenantForm, actor_o
 from accounts.api_tokens import revoke_api_token
 from accounts.models import Account, ApiToken, Membership, ProviderKey, Role, User
 from accounts.operations import create_account, record_audit_event
+from paid.lib.addresses import AddressRefused, refuse_inner_address
 from paid.lib.tenancy import GLOBAL_ACCOUNT_ID
 
 
@@ -167,6 +168,15 @@ class ProviderKeyForm(TenantForm):
     class Meta:
         model = ProviderKey
         fields = ("account", "provider", "name", "base_url")
+
+    def clean_base_url(self) -> str:
+        address: str = self.cleaned_data["base_url"]
+        if address:
+            try:
+                refuse_inner_address(address, unless_in="PROVIDER_HOSTS")
+            except AddressRefused as error:
+                raise forms.ValidationError(str(error)) from error
+        return address
 
     def save(self, commit: bool = True) -> Any:
         self.instance.key = self.cleaned_data["secret"]

@@ -1,11 +1,8 @@
 """Writes on the secrets that an account entrusts to Paid. They are revoked, never deleted, never shown again."""
 
 import hmac
-import re
 from datetime import UTC, date, datetime, time
 from hashlib import sha256
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,10 +10,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Account, GithubToken, ProviderKey, User
 from accounts.operations import record_audit_event
-
-_INNER_NAME = re.compile(
-    r"(?:^|\.)(?:localhost|local|internal|intranet|lan|home\.arpa|(?:0x)?[0-9a-f]*[0-9])\.?$", re.I
-)
+from paid.lib.addresses import refuse_inner_address
 
 
 class DuplicateCredential(Exception):
@@ -24,44 +18,6 @@ class DuplicateCredential(Exception):
 
     def __str__(self) -> str:
         return self.__doc__ or ""
-
-
-class AddressRefused(Exception):
-    """This address is not one that Paid may call: write https:// and a public host name. Whoever runs this
-    installation can allow others by PROVIDER_HOSTS.
-    """
-
-    def __str__(self) -> str:
-        return " ".join((self.__doc__ or "").split())
-
-
-def refuse_inner_address(base_url: str) -> None:
-    """Raise AddressRefused for an address that would make the gateway call this host or its network for a tenant.
-
-    A public name that leads inwards gets no further than the TLS handshake: no certificate there bears its name.
-    """
-    if not base_url:
-        return
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise AddressRefused from None
-    if parts.scheme not in ("http", "https") or parts.username is not None or parts.query or parts.fragment:
-        raise AddressRefused
-    if f"{host}:{port}" in settings.PROVIDER_HOSTS or host in settings.PROVIDER_HOSTS:
-        return
-    if parts.scheme != "https" or not _is_public(host):
-        raise AddressRefused
-
-
-def _is_public(host: str) -> bool:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        # The last label of a public name is never a number; without a dot it is a name of the local network.
-        return "." in host.strip(".") and not _INNER_NAME.search(host)
-    return address.is_global and not address.is_multicast
 
 
 def fingerprint(secret: str) -> bytes:
@@ -98,7 +54,8 @@ def add_provider_key(
     *, account: Account, provider: str, name: str, key: str, actor: User, base_url: str = ""
 ) -> ProviderKey:
     """Seal and keep a key. Raises DuplicateCredential when the provider has a key of this name, AddressRefused."""
-    refuse_inner_address(base_url)
+    if base_url:
+        refuse_inner_address(base_url, unless_in="PROVIDER_HOSTS")
     row = ProviderKey(account=account, provider=provider, name=name, key=key, base_url=base_url)
     _insert(row, "provider_keys_name_unique")
     _audit(row, "provider_key.added", actor)

@@ -10,12 +10,12 @@ import httpx
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from accounts.credentials import AddressRefused, refuse_inner_address
 from accounts.models import Account, Membership, Role, User
 from accounts.operations import record_audit_event
 from agent_runs.models import AgentRun
 from metrics.alert_messages import PostRefused, post_alert, send_mail_of
 from metrics.models import AlertWebhook, BudgetAlert
+from paid.lib.addresses import AddressRefused, refuse_inner_address
 from paid.lib.tenancy import platform
 
 logger = logging.getLogger(__name__)
@@ -24,10 +24,6 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=5)
 MOST_ATTEMPTS = 12
 _UNEXPECTED = "It could not be sent. Ask whoever runs this installation: the log says why."
-
-
-class HostRefused(AddressRefused):
-    """No such host can be called: check how its name is spelled."""
 
 
 def raise_alerts() -> int:
@@ -101,8 +97,6 @@ def _words_of(error: Exception) -> str:
             return str(error)
         case httpx.HTTPError():
             return "The address did not answer."
-        case httpx.InvalidURL() | UnicodeError():
-            return "The address cannot be called: set another one."
         case OSError() | SMTPException():
             return "The mail server did not take the mail."
         case _:
@@ -126,24 +120,10 @@ def _recipients(alert: BudgetAlert) -> list[str]:
 @transaction.atomic
 def set_alert_webhook(*, account: Account, url: str, secret: str, actor: User) -> AlertWebhook:
     """Post the account's alerts there from now on, signed with `secret`. Raises AddressRefused."""
-    _refuse_address(url)
+    refuse_inner_address(url, unless_in="ALERT_WEBHOOK_HOSTS")
     webhook, _ = AlertWebhook.objects.update_or_create(account=account, defaults={"url": url, "secret": secret})
     _audit_webhook(account, "alert_webhook.set", actor, url)
     return webhook
-
-
-def _refuse_address(url: str) -> None:
-    """Raise AddressRefused for what httpx could not call, or would call by another name that leads inwards."""
-    refuse_inner_address(url)
-    try:
-        called = httpx.URL(url)
-        # As the resolver does: it knows no empty label and none above 63 characters.
-        called.raw_host.decode("ascii").encode("idna")
-    except (httpx.InvalidURL, UnicodeError):
-        raise HostRefused from None
-    if not (urlsplit(url).hostname or "").isascii():
-        # Encoding makes a dot of the full stops of other scripts (U+3002): a name before it, an inner address after it.
-        refuse_inner_address(str(called))
 
 
 @transaction.atomic

@@ -3,12 +3,14 @@
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+
+from paid.lib.addresses import HostsSetting, host_and_port
 
 DEVELOPMENT_KEY_PREFIX = "development-only"
 # sockaddr_un holds 108 bytes with the closing zero byte.
@@ -137,6 +139,20 @@ def check_github(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> lis
                 )
             )
     return found
+
+
+@register
+def check_allowed_hosts(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{name} has an entry that is no host: {entry!r}.",
+            hint="Each entry is a host, or host:port, without http:// and without a path; separate entries by commas.",
+            id="paid.E012",
+        )
+        for name in get_args(HostsSetting)
+        for entry in getattr(settings, name)
+        if host_and_port(entry) is None
+    ]
 
 
 @register

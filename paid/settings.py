@@ -178,9 +178,10 @@ SCRIPTED_MODEL_GATE = Path(gate) if (gate := env.str("SCRIPTED_MODEL_GATE", defa
 GATEWAY_BIND = env.str("GATEWAY_BIND", default="")
 # Where the gateway reaches Anthropic, unless a provider key names an address of its own.
 ANTHROPIC_API_URL = env.str("ANTHROPIC_API_URL", default="https://api.anthropic.com")
-# Hosts (with or without :port) that accounts may give as the address of a provider although they are not public, or
-# not reached by https: a model server in the own network, for example.
+# Hosts that accounts may give as the address of a provider, or of the webhook of their alerts, although they are not
+# public, or not reached by https. Without :port it is the usual one of http or https. See paid/lib/addresses.py.
 PROVIDER_HOSTS = env.list("PROVIDER_HOSTS", default=[])
+ALERT_WEBHOOK_HOSTS = env.list("ALERT_WEBHOOK_HOSTS", default=[])
 # What one run may cost at most, in USD, where no budget says less.
 RUN_COST_LIMIT_USD = Decimal(env.str("RUN_COST_LIMIT_USD", default="5"))
 

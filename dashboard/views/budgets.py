@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.credentials import AddressRefused
 from accounts.models import Role
 from dashboard.forms.settings import AlertWebhookForm, BudgetForm
 from dashboard.views.access import AccountRequest, account_page, may
@@ -20,6 +19,7 @@ from metrics.alerts import remove_alert_webhook, set_alert_webhook
 from metrics.models import AlertWebhook, BudgetAlert, CostBudget
 from metrics.operations import remove_budget, set_budget
 from metrics.querysets import budgets_of, recent_alerts, unpriced_models
+from paid.lib.addresses import AddressRefused
 
 
 @account_page()

@@ -8,12 +8,13 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from accounts.credentials import AddressRefused, DuplicateCredential, add_provider_key, revoke
+from accounts.credentials import DuplicateCredential, add_provider_key, revoke
 from accounts.models import GithubToken, Membership, ProviderKey, Role
 from accounts.people import EmailTaken, change_password, save_profile
 from dashboard.forms.settings import ConnectGithubForm, PasswordForm, ProfileForm, ProviderKeyForm
 from dashboard.views.access import AccountRequest, account_page, may
 from dashboard.views.asking import Question, ask
+from paid.lib.addresses import AddressRefused
 from projects.connections import NotALabel, NotARepositoryName, connect_github
 from projects.forges.base import ForgeError, NotFoundOnForge
 from projects.forges.github.errors import BadToken, MissingPermission

@@ -26,6 +26,7 @@ from metrics.gateway.anthropic import (
 from metrics.gateway.ledger import Admission, Hold, Ledger
 from metrics.gateway.relay import Call, Relay, send_refusal
 from metrics.gateway.settler import Settler
+from paid.lib.addresses import AddressRefused, refuse_inner_address
 from paid.lib.encryption import EncryptionError
 
 logger = logging.getLogger("paid.gateway")
@@ -153,6 +154,14 @@ class Gateway:
 
     def _url(self, admission: Admission, path: str, query: bytes) -> str:
         base = admission.base_url or self.providers.get(admission.provider, "")
+        if admission.base_url:
+            # Again: what was allowed when the key was added need not be now.
+            try:
+                refuse_inner_address(base, unless_in="PROVIDER_HOSTS")
+            except AddressRefused as error:
+                raise Refused(
+                    forbidden(f"The address of the key of {admission.provider} is refused. {error}")
+                ) from error
         if not base:
             raise Refused(forbidden(f"The key of provider {admission.provider} names no address to reach it at."))
         if not QUERY.fullmatch(query):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.models import Account, ApiToken, AuditEvent, Membership, ProviderKey, Role, User
 from agent_runs.models import AgentRun
 from metrics.models import CostBudget
+from paid.lib.addresses import AddressRefused
 from paid.lib.tenancy import platform
 from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptLabel, PromptVersion, StyleGuide
 from prompts.operations import PromptText, create_prompt, save_version
@@ -328,6 +329,8 @@ def test_a_person_gets_a_hashed_password_and_a_unique_address(page):
 
 def test_a_key_is_sealed_never_shown_and_revoked(page):
     fields = {"account": 0, "provider": "anthropic", "name": "Host", "base_url": "", "secret": "sk-very-secret"}
+    inner = page.post(reverse("admin:accounts_providerkey_add"), {**fields, "base_url": "http://169.254.169.254"})
+    assert errors(inner) == [str(AddressRefused("PROVIDER_HOSTS"))]
     assert page.post(reverse("admin:accounts_providerkey_add"), fields).status_code == 302
     with platform():
         key = ProviderKey.objects.get()

@@ -53,6 +53,7 @@ def start_gateway(
 ) -> Iterator[Callable[[], GatewayServer]]:
     """Starts the gateway; a second call stops the first and starts it anew, as after a crash."""
     settings.SCRIPTED_MODEL_URL = model_server.url
+    settings.PROVIDER_HOSTS = [model_server.url.removeprefix("http://"), "127.0.0.1:9"]
     # A Unix socket's path is at most 107 bytes: pytest's own directories are longer.
     with tempfile.TemporaryDirectory(prefix="paid-gw-") as directory:
         path = Path(directory) / "gateway.sock"

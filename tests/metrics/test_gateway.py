@@ -129,6 +129,19 @@ def test_an_account_key_and_its_address_are_used_before_the_hosts(gateway: Gatew
     assert list(gateway.upstream.counters()["keys"]) == [fingerprint("sk-account")]
 
 
+def test_an_address_that_is_no_longer_allowed_gets_no_call_and_no_key(gateway: GatewayServer, settings: Any) -> None:
+    owner, _ = start_run()
+    with platform():
+        owner.account.provider_keys.create(provider="scripted", name="k", key="sk", base_url=gateway.upstream.url)
+    settings.PROVIDER_HOSTS = []
+    with gateway.client(TOKEN) as client:
+        response = client.post("/v1/messages", json=ask())
+    assert response.status_code == 403
+    assert error_of(response)["message"].startswith("The address of the key of scripted is refused. ")
+    assert gateway.upstream.counters()["calls"] == {}
+    assert ledger_rows() == []
+
+
 def test_it_counts_tokens_without_a_ledger_row(gateway: GatewayServer) -> None:
     start_run()
     body = {key: value for key, value in ask().items() if key not in {"max_tokens", "stream"}}

@@ -119,3 +119,12 @@ def test_a_public_address_that_no_page_would_answer_to_is_an_error():
 @override_settings(PUBLIC_URL="https://paid.example.com", ALLOWED_HOSTS=[".example.com"])
 def test_a_leading_dot_allows_the_hosts_below():
     assert checks.check_address(None) == []
+
+
+@override_settings(
+    PROVIDER_HOSTS=["http://models.lan:8080", "models.lan:port", "10.0.0.7"], ALERT_WEBHOOK_HOSTS=["a/b"]
+)
+def test_an_allowed_host_that_is_none_is_an_error():
+    messages = checks.check_allowed_hosts(None)
+    assert [message.id for message in messages] == ["paid.E012"] * 3
+    assert "'a/b'" in messages[2].msg
