@@ -13,6 +13,7 @@ from agent_runs.models import AgentRun, RunStatus
 from paid import erasure
 from paid.lib.tenancy import platform
 from tests.dashboard.world import World, make_world
+from tests.factories.accounts import AccountFactory
 from tests.factories.metrics import TokenUsageFactory
 from tests.migrations.test_factories import FACTORIES
 
@@ -72,14 +73,95 @@ def test_every_row_of_the_account_goes_and_nobody_elses(world: World, monkeypatc
     assert report["rows"] == {table: rows for table, rows in before.items() if rows}
     assert set(erasure.count_rows(world.account.pk).values()) == {0}
     after = others(world.account.pk)
-    assert after.pop("audit_events") == neighbours.pop("audit_events") + 1
+    assert after.pop("audit_events") == neighbours.pop("audit_events") + 2
     assert after == neighbours
     with platform():
         assert not Account.objects.filter(slug="northwind").exists()
-        event = AuditEvent.objects.get(action="account.erased")
-    assert (event.account_id, event.object_id, event.data["slug"]) == (0, str(world.account.pk), "northwind")
-    with pytest.raises(CommandError, match="There is no account northwind"):
-        erase("--confirm", "northwind")
+    assert recorded(world) == [
+        ("account.erasure_began", {"slug": "northwind", "rows": report["rows"]}),
+        ("account.erased", {"slug": "northwind", "rows": report["rows"]}),
+    ]
+
+
+def recorded(world: World) -> list[tuple[str, dict[str, object]]]:
+    """What the log of account 0 says of it."""
+    with platform():
+        events = AuditEvent.objects.filter(account_id=0, object_type="account", object_id=str(world.account.pk))
+        return list(events.order_by("pk").values_list("action", "data"))
+
+
+def test_a_second_time_says_that_nothing_is_left_and_records_nothing(world: World):
+    erase("--confirm", "northwind")
+    before = recorded(world)
+    assert erase("--confirm", "northwind") == {
+        "account_id": world.account.pk,
+        "rows": {},
+        "is_erased": True,
+        "users_without_account": erasure.users_without_account(),
+    }
+    assert recorded(world) == before
+
+
+def test_rows_written_while_the_account_went_are_found_and_erased_afterwards(world: World):
+    erase("--confirm", "northwind")
+    write_late(world)
+    assert erase("--dry-run")["rows"] == {"audit_events": 1}
+    with pytest.raises(CommandError, match=r"northwind is gone.*then add --confirm northwind"):
+        erase()
+    assert erase("--confirm", "northwind")["rows"] == {"audit_events": 1}
+    assert set(erasure.count_rows(world.account.pk).values()) == {0}
+    assert recorded(world)[-1] == ("account.erased", {"slug": "northwind", "rows": {"audit_events": 1}})
+
+
+def write_late(world: World) -> None:
+    """A row that refers to no account by a key, of a transaction that ended after the account's."""
+    with platform():
+        AuditEvent.objects.create(
+            account_id=world.account.pk, actor="late", action="run.started", object_type="agent_run", object_id="1"
+        )
+
+
+def test_a_new_account_of_the_same_name_is_not_taken_for_the_erased_one(world: World):
+    erase("--confirm", "northwind")
+    write_late(world)
+    with platform():
+        successor = AccountFactory(slug="northwind")
+    report = erase("--confirm", "northwind", "--id", str(world.account.pk))
+    assert (report["account_id"], report["rows"]) == (world.account.pk, {"audit_events": 1})
+    with platform():
+        assert Account.objects.get(slug="northwind").pk == successor.pk
+    with pytest.raises(CommandError, match="No account northwind has or had the id 999"):
+        erase("--confirm", "northwind", "--id", "999")
+
+
+def test_what_broke_off_half_way_is_resumed_and_both_halves_are_recorded(world: World, monkeypatch: pytest.MonkeyPatch):
+    before = erasure.count_rows(world.account.pk)
+    with monkeypatch.context() as broken:
+        broken.setattr(erasure, "_empty", lambda *_: pytest.fail("the machine stops here"))
+        with pytest.raises(pytest.fail.Exception):
+            erase("--confirm", "northwind")
+    half = erasure.count_rows(world.account.pk)
+    assert (half["agent_runs"], half["token_usages"]) == (0, 2)
+
+    assert erase("--confirm", "northwind")["rows"] == present(half)
+    assert set(erasure.count_rows(world.account.pk).values()) == {0}
+    assert recorded(world) == [
+        ("account.erasure_began", {"slug": "northwind", "rows": present(before)}),
+        ("account.erased", {"slug": "northwind", "rows": present(half)}),
+    ]
+
+
+def present(rows: dict[str, int]) -> dict[str, int]:
+    return {table: count for table, count in rows.items() if count}
+
+
+def test_a_run_that_starts_after_the_look_stops_the_erasure(world: World):
+    plan = erasure.plan("northwind")
+    make_live(world)
+    before = erasure.count_rows(world.account.pk)
+    with pytest.raises(erasure.ErasureError, match="1 runs of northwind are live"):
+        erasure.erase(plan, actor="us", say=lambda _: None)
+    assert erasure.count_rows(world.account.pk) == before
 
 
 @pytest.mark.parametrize("options", [(), ("--confirm", "elsewhere")])

@@ -20,6 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="the account, as in its address /a/SLUG/")
+        parser.add_argument("--id", type=int, help="its number, where an erased account had the same slug before it")
         parser.add_argument("--confirm", metavar="SLUG", help="the slug again: without it nothing is deleted")
         parser.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -27,25 +28,26 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         say = (lambda _: None) if options["json"] else self.stdout.write
         try:
-            plan = erasure.plan(options["slug"])
+            plan, deleted = erasure.plan(options["slug"], options["id"]), {}
             if not options["dry_run"]:
                 self._confirm(plan, options["confirm"])
-                erasure.erase(plan, actor=f"{getpass.getuser()} (manage.py)", say=say)
+                deleted = erasure.erase(plan, actor=f"{getpass.getuser()} (manage.py)", say=say)
         except erasure.ErasureError as error:
             raise CommandError(str(error)) from error
         except OperationalError as error:
             raise CommandError(f"{error}\nThe owner of the tables erases: see DATABASE_OWNER_URL.") from error
-        self._report(plan, options)
+        self._report(plan, deleted, options)
 
     def _confirm(self, plan: erasure.Plan, confirmed: str | None) -> None:
         if confirmed != plan.slug:
+            gone = f"{plan.slug} is gone, its id was {plan.account_id}. " if plan.is_account_gone else ""
             raise CommandError(
-                f"This deletes {plan.total} rows of {plan.name} for ever. Look at --dry-run, then add --confirm"
+                f"{gone}This deletes {plan.total} rows of {plan.name} for ever. Look at --dry-run, then add --confirm"
                 f" {plan.slug}."
             )
 
-    def _report(self, plan: erasure.Plan, options: dict[str, Any]) -> None:
-        rows = {table: count for table, count in plan.rows.items() if count}
+    def _report(self, plan: erasure.Plan, deleted: dict[str, int], options: dict[str, Any]) -> None:
+        rows = {table: count for table, count in plan.rows.items() if count} if options["dry_run"] else deleted
         alone = erasure.users_without_account()
         if options["json"]:
             report = {"account_id": plan.account_id, "rows": rows, "is_erased": not options["dry_run"]}
@@ -55,5 +57,5 @@ class Command(BaseCommand):
             for table, count in rows.items():
                 self.stdout.write(f"{table}: {count} rows would be deleted")
         else:
-            self.stdout.write(f"{plan.total} rows deleted; none is left in {len(plan.rows)} tables.")
+            self.stdout.write(f"{sum(rows.values())} rows deleted; none is left in {len(plan.rows)} tables.")
         self.stdout.write(f"{alone} people belong to no account.")
