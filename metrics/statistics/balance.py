@@ -32,11 +32,3 @@ def log_evidence_of_mismatch(counts: Floats, shares: Floats) -> Floats:
         + (gammaln(prior + counts) - gammaln(prior) - counts * np.log(shares)).sum(axis=-1)
     )
     return evidence
-
-
-def mismatch_p_value(counts: Floats, shares: Floats) -> float:
-    """A p-value for the counts up to now that may be looked at after every subject; shape (variants,) each.
-
-    The smallest one seen so far is valid as well.
-    """
-    return float(min(1.0, math.exp(-float(log_evidence_of_mismatch(counts, shares)))))

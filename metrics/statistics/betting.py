@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from metrics.statistics.scores import Booleans, Floats, Scores, shifted
 
@@ -76,12 +75,6 @@ def confidence_sequence(scores: Scores, alpha: float, steps: int = 400) -> Inter
         lower = np.maximum(lower, np.where(up, column, -1.0).max(axis=0))
         upper = np.minimum(upper, np.where(down, column, 1.0).min(axis=0))
     return Interval(lower, upper)
-
-
-def combined(log_wealths: list[Floats]) -> Floats:
-    """The logarithm of the average of several gamblers' wealth: again a test against what all of them bet against."""
-    averaged: Floats = logsumexp(np.stack(log_wealths), axis=0) - math.log(len(log_wealths))
-    return averaged
 
 
 def _before(values: Floats) -> tuple[Floats, Floats]:

@@ -74,7 +74,6 @@ class Comment(Lenient):
     id: Id
     body: Text = ""
     user: Person = GHOST
-    created_at: Moment | None = None
 
 
 class Permissions(Lenient):
@@ -88,7 +87,6 @@ class Repository(Lenient):
     size: int = 0  # kilobytes
     archived: bool = False
     disabled: bool = False
-    has_issues: bool = True
     private: bool = False
     permissions: Permissions | None = None
 

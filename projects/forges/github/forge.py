@@ -44,13 +44,6 @@ Shape = TypeVar("Shape", bound=answers.Lenient)
 
 
 @dataclass(frozen=True)
-class ForgeComment:
-    author: str
-    body: str
-    created_at: datetime | None
-
-
-@dataclass(frozen=True)
 class IssueListing:
     """Issues that changed, oldest change first. `etag` makes the next question conditional."""
 
@@ -173,20 +166,6 @@ class GithubForge:
             except NotFoundOnForge:
                 return False
         return permission.permission in ("admin", "maintain", "write")
-
-    def list_comments(self, project: Project, number: int, *, before: datetime) -> tuple[ForgeComment, ...]:
-        """Comments made before `before`: what is said after the label was added never reaches an agent."""
-        with client_of(project) as client:
-            comments = [
-                comment
-                for page in client.pages(f"{repository_path(project)}/issues/{number}/comments")
-                for comment in page.read(list[answers.Comment])
-            ]
-        return tuple(
-            ForgeComment(comment.user.login, comment.body, comment.created_at)
-            for comment in comments
-            if comment.created_at is not None and comment.created_at < before
-        )
 
     def push(self, project: Project, *, git_dir: str, branch: str, head_sha: str, expected_sha: str | None) -> None:
         git.push(

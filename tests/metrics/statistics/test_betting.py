@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.statistics.betting import combined, confidence_sequence, log_wealth, shown
+from metrics.statistics.betting import confidence_sequence, log_wealth, shown
 from metrics.statistics.scores import Booleans, Floats, Scores, effect_scores
 
 SUBJECTS = 9
@@ -99,11 +99,6 @@ def test_covariates_that_explain_the_outcome_narrow_the_interval() -> None:
     widths = [interval.upper[-1] - interval.lower[-1] for interval in (plain, adjusted)]
     assert widths[1] < widths[0] / 2
     assert adjusted.lower[-1] > 0
-
-
-def test_the_wealth_of_several_gamblers_is_averaged() -> None:
-    first, second = np.log(np.array([1.0, 4.0])), np.log(np.array([1.0, 2.0]))
-    assert np.exp(combined([first, second])) == pytest.approx([1.0, 3.0])
 
 
 def test_it_says_nothing_before_the_first_subject() -> None:
