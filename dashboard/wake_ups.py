@@ -38,7 +38,7 @@ async def wake_ups(run_id: int) -> AsyncIterator[Wait]:
     try:
         yield wait
     finally:
-        await subscription.aclose()  # type: ignore[no-untyped-call]
+        await subscription.aclose()  # type: ignore[no-untyped-call]  # redis has no types here
         await client.aclose()
 
 

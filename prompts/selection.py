@@ -132,7 +132,7 @@ class _Rules:
         return ""
 
     def rank(self, model: LanguageModel) -> tuple[object, ...]:
-        price = model.usd_per_million_output  # type: ignore[attr-defined]
+        price = model.usd_per_million_output  # type: ignore[attr-defined]  # annotated
         preferred = next((i for i, entry in enumerate(self.preferred) if _is_about(entry, model)), len(self.preferred))
         return preferred, price is None, price or 0, model.provider, model.model_id
 
@@ -143,7 +143,7 @@ class _Rules:
         if preferred:
             about = f" for {preferred.category}" if preferred.category else ""
             return f"Preferred{about} by the {_scope(preferred)}."
-        if model.usd_per_million_output is None:  # type: ignore[attr-defined]
+        if model.usd_per_million_output is None:  # type: ignore[attr-defined]  # annotated
             return "It has no price yet, so it comes last."
         return f"The cheapest of {among} that can be used." if among else "By its price."
 

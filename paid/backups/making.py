@@ -86,7 +86,7 @@ def _unlike_postgresqls_manifest(base: Path) -> Iterator[str]:
                 content = archive.extractfile(member)
                 if content is None or member.name not in wanted:
                     continue
-                if hashlib.file_digest(content, "sha256").hexdigest() != wanted.pop(member.name):  # type: ignore[arg-type]
+                if hashlib.file_digest(content, "sha256").hexdigest() != wanted.pop(member.name):  # type: ignore[arg-type]  # IO[bytes]
                     yield f"{member.name} has changed inside base.tar.gz"
     except (tarfile.TarError, OSError, EOFError) as error:
         yield f"base.tar.gz cannot be read: {error}"

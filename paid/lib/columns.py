@@ -26,4 +26,4 @@ class Changed(Created):
 
 def usd(**options: object) -> "models.DecimalField[Decimal | float | str, Decimal]":
     """An exact amount in USD: numeric(20,12), never rounded before it is shown."""
-    return models.DecimalField(max_digits=20, decimal_places=12, **options)  # type: ignore[arg-type]
+    return models.DecimalField(max_digits=20, decimal_places=12, **options)  # type: ignore[arg-type]  # whatever Django takes

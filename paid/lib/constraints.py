@@ -41,7 +41,7 @@ class TenantForeignKey(models.BaseConstraint):
 
     def create_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
         """Defers the statement to the end of the migration: the referenced key may be made later in it."""
-        assert model is not None and schema_editor is not None  # noqa: S101, PT018
+        assert model is not None and schema_editor is not None  # noqa: S101, PT018 - None is the stubs' only
         quote = schema_editor.quote_name
         # ON DELETE SET NULL would null account_id too: name the one column (PostgreSQL 15 and later).
         action = f"SET NULL ({quote(self.column)})" if self.on_delete == "SET NULL" else self.on_delete
@@ -61,7 +61,7 @@ class TenantForeignKey(models.BaseConstraint):
     def remove_sql(  # type: ignore[override]  # the schema editor executes Statements; the stubs say str
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> Statement:
-        assert model is not None and schema_editor is not None  # noqa: S101, PT018
+        assert model is not None and schema_editor is not None  # noqa: S101, PT018 - None is the stubs' only
         return Statement(
             "ALTER TABLE %(table)s DROP CONSTRAINT %(name)s",
             table=Table(model._meta.db_table, schema_editor.quote_name),

@@ -180,7 +180,7 @@ class _SecretAttribute:
         instance.__dict__[self.field.attname] = Secret(value) if isinstance(value, str) else value
 
 
-class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
+class EncryptedField(models.BinaryField):  # type: ignore[type-arg]  # generic to the stubs only
     """A text that is stored sealed. Read it with `row.field.reveal()`; the model needs `account_id`."""
 
     def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:

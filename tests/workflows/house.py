@@ -12,6 +12,10 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import connection
 
+from agent_runs.models import TERMINAL_STATUSES, AgentRun
+from metrics.models import BudgetReservation
+from paid.lib.tenancy import platform
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -71,6 +75,13 @@ class House:
 
     def logs(self) -> str:
         return "\n".join(path.read_text(errors="replace")[-6000:] for path in self.log_directory.glob("*.log"))
+
+
+def has_ended(run_id: int) -> bool:
+    """In every table: the escrow goes back in a transaction after the one that ends the run."""
+    with platform():
+        is_open = BudgetReservation.objects.filter(agent_run_id=run_id, closed_at=None).exists()
+        return not is_open and AgentRun.objects.filter(pk=run_id, status__in=TERMINAL_STATUSES).exists()
 
 
 def environment_of_workers(temporal_address: str) -> dict[str, str]:

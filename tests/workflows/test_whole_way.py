@@ -4,9 +4,11 @@ What is asserted comes from outside the code under test wherever it can: git, th
 server's own counters.
 """
 
+import contextlib
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from django.db import connection
 from django.db.models import Count, Sum
 
-from agent_runs.models import TERMINAL_STATUSES, AgentRun, AgentRunLog, RunDiff, RunStatus, RunStep
+from agent_runs.models import AgentRun, AgentRunLog, RunDiff, RunStatus, RunStep
 from agent_runs.supervisor.guard import descendants
 from metrics.models import BudgetReservation, QualityMetric, TokenUsage
 from paid.lib.git import git_text
@@ -26,7 +28,7 @@ from prompts.models import LanguageModel
 from tests.agent_runs.processes import pids_with, wait_until
 from tests.factories import account_with_owner
 from tests.metrics.conftest import GatewayServer
-from tests.workflows.house import House
+from tests.workflows.house import House, has_ended
 from workflows.models import OutboxCommand
 from workflows.operations import start_demo_run, stop_run
 
@@ -48,7 +50,7 @@ def until(holds: Callable[[], bool], house: House) -> float:
 
 
 def ended(run: AgentRun, house: House) -> AgentRun:
-    until(lambda: read(run).status in TERMINAL_STATUSES, house)
+    until(lambda: has_ended(run.pk), house)
     return read(run)
 
 
@@ -168,21 +170,41 @@ def test_a_worker_that_is_told_to_leave_hands_over_at_once(house: House, setting
     assert (run.status, run.error) == (RunStatus.STOPPED, "")
 
 
+def files_below(directory: Path) -> Iterator[Path]:
+    """Unlike `rglob` it walks on past a directory that goes away meanwhile."""
+    for where, _, names in os.walk(directory):
+        for name in names:
+            path = Path(where, name)
+            if not path.is_symlink() and path.is_file():
+                yield path
+
+
+def contents(paths: Iterable[Path]) -> list[bytes]:
+    """Of what is there long enough to be read: an agent at work starts and ends processes, makes and removes files."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return found
+
+
 def test_the_run_token_is_in_the_agents_environment_and_nowhere_else(house: House, settings: Any):
     with platform():
         endless = LanguageModel.objects.get(model_id="scripted-endless")
     run = start(model=endless)
     until(lambda: len(log_rows(run)) >= 6, house)
     (supervisor,) = supervisors_of(run, settings)
-    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in descendants(supervisor, 50)]
+    environments = contents(Path(f"/proc/{pid}/environ") for pid in descendants(supervisor, 50))
     tokens = {match[1].decode() for each in environments for match in re.finditer(rb"AUTH_TOKEN=([^\0]+)", each)}
     assert len(tokens) == 1
     (token,) = tokens
 
+    files = contents(files_below(settings.RUNS_DIR))
+    assert len(files) > 10
+    assert [text for text in files if token.encode() in text] == []
+
     with tenant(run.account_id):
         stop_run(run=run, actor=None)
-    files = [path for path in Path(settings.RUNS_DIR).rglob("*") if path.is_file() and not path.is_symlink()]
-    assert [path for path in files if token.encode() in path.read_bytes()] == []
     ended(run, house)
     logs = [path.read_text(errors="replace") for path in house.log_directory.iterdir()]
     assert len(logs) == 2

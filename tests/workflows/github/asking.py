@@ -5,7 +5,7 @@ from html import unescape
 
 from django.test import Client
 
-from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStep
+from agent_runs.models import AgentRun, RunStep
 from paid.lib.tenancy import platform, tenant
 from projects.models import Project
 from prompts.models import LanguageModel
@@ -13,7 +13,7 @@ from tests.agent_runs.processes import wait_until
 from tests.factories.accounts import MembershipFactory, UserFactory
 from tests.factories.projects import IssueFactory
 from tests.standins.github.state import Issue
-from tests.workflows.house import House
+from tests.workflows.house import House, has_ended
 from workflows.operations import start_run
 
 END_SECONDS = 120
@@ -40,7 +40,7 @@ def until(holds: Callable[[], bool], house: House) -> None:
 
 
 def ended(run: AgentRun, house: House) -> AgentRun:
-    until(lambda: read(run).status in TERMINAL_STATUSES, house)
+    until(lambda: has_ended(run.pk), house)
     return read(run)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent_runs.models import TERMINAL_STATUSES, AgentRun, RunStatus
+from agent_runs.models import AgentRun, RunStatus
 from metrics.models import BudgetReservation
 from paid.lib.tenancy import platform, tenant
 from projects.models import Project
@@ -16,7 +16,7 @@ from tests.agent_runs.processes import pids_with, wait_until
 from tests.factories.projects import IssueFactory
 from tests.standins.github.server import StandInGithub
 from tests.standins.github.state import Repository
-from tests.workflows.house import ROOT, House
+from tests.workflows.house import ROOT, House, has_ended
 from workflows.operations import start_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ def ended(project: Project, house: House) -> AgentRun:
             return AgentRun.objects.get(pk=run.pk)
 
     try:
-        wait_until(lambda: read().status in TERMINAL_STATUSES, END_SECONDS)
+        wait_until(lambda: has_ended(run.pk), END_SECONDS)
     except AssertionError as error:
         raise AssertionError(house.logs()) from error
     return read()
