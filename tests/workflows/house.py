@@ -36,8 +36,9 @@ class House:
     def start_worker(self, queue: str, *, log_name: str = "") -> subprocess.Popen[bytes]:
         name = log_name or queue
         log = (self.log_directory / f"{name}.log").open("ab")
+        bound = [sys.executable, "-u", "-m", "tests.bound", str(os.getpid())]
         process = subprocess.Popen(
-            [sys.executable, "-u", "manage.py", "temporal_worker", "--queue", queue],
+            [*bound, "manage.py", "temporal_worker", "--queue", queue],
             cwd=ROOT,
             env={**os.environ, **self.environment},
             stdout=log,
