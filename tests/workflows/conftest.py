@@ -7,12 +7,12 @@ from django.core.management import call_command
 from temporalio.testing import WorkflowEnvironment
 
 from agent_runs.supervisor import stop_all
-from tests.metrics.conftest import GatewayServer, gateway, model_server, start_gateway
+from tests.metrics.conftest import GatewayServer, eventually, gateway, model_server, start_gateway
 from tests.workflows.house import House, environment_of_workers
 from tests.workflows.playing import path_of_test_server
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
 
-__all__ = ["gateway", "house", "model_server", "skipping", "start_gateway"]
+__all__ = ["eventually", "gateway", "house", "model_server", "skipping", "start_gateway"]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from prompts.models import Prompt
 from prompts.operations import PromptText
 from prompts.rendering import nonce_of
 from workflows.activities.attempts import beating
-from workflows.activities.consulting import ConsultationRefused, ask, call_of
+from workflows.activities.consulting import ConsultationRefused, ConsultationStopped, ask, call_of
 from workflows.evolution_contracts import (
     CONSULT_MODEL,
     FOLLOW_EXPERIMENT,
@@ -46,6 +46,8 @@ from workflows.operations.consultations import Question, end_question, open_ques
 
 EVOLVE_PROMPT = "meta.evolve_prompt"
 CONSULT_SECONDS = 1_200
+# Less than the workflow gives the activity, so that it can still say what happened.
+ANSWER_SECONDS = 1_140
 ENDS = StepEnd(goes_on=False)
 
 
@@ -83,10 +85,11 @@ def consult_model(ref: EvolutionRef) -> StepEnd:
             with tenant(ref.account_id):
                 call = call_of(run)
             with beating():
-                answer = ask(call)
+                answer = ask(call, account_id=ref.account_id, wanted_by=(run.pk,), seconds=ANSWER_SECONDS)
         except (ConsultationRefused, RunHasEnded) as error:
             with tenant(ref.account_id):
-                end_question(run=run, error_code="consultation_refused", error=str(error))
+                is_stopped = isinstance(error, ConsultationStopped)
+                end_question(run=run, error_code="consultation_refused", error=str(error), is_stopped=is_stopped)
                 give_up(evolution=evolution, status=EvolutionStatus.FAILED, reason=str(error))
             return ENDS
         with tenant(ref.account_id):

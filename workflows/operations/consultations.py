@@ -93,11 +93,16 @@ def token_for(run: AgentRun) -> str:
 
 
 @transaction.atomic
-def end_question(*, run: AgentRun, error_code: str = "", error: str = "") -> None:
-    """The run's last word, and what is left of its money back to the budgets. Said again it changes nothing."""
+def end_question(*, run: AgentRun, error_code: str = "", error: str = "", is_stopped: bool = False) -> None:
+    """The run's last word, and what is left of its money back to the budgets. Said again it changes nothing.
+
+    An error of a question that somebody stopped is that it was stopped.
+    """
     run.refresh_from_db()
     if run.status in LIVE_STATUSES:
-        if error:
+        if error and (is_stopped or run.stop_requested_at is not None):
+            finish_run(run=run, status=RunStatus.STOPPED)
+        elif error:
             finish_run(run=run, status=RunStatus.FAILED, error_code=error_code, error=error)
         else:
             record_outcome(run=run, iterations=1, summary=DONE)
