@@ -86,11 +86,12 @@ class FeedbackContext:
 
 @dataclass(frozen=True)
 class ModelContext:
-    """A model that the meta-agent may choose."""
+    """A model that the meta-agent may choose. `note`: what else bears on the choice."""
 
     name: str
     price: str
     history: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class PromptContext:
     style_guide: str = ""
     feedback: FeedbackContext = field(default_factory=FeedbackContext)
     models: tuple[ModelContext, ...] = ()
+    budget: str = ""  # what the run that is chosen for may spend, in a sentence
     evolution: EvolutionContext = field(default_factory=EvolutionContext)
 
 
@@ -140,6 +142,7 @@ def context_for(
     comments: Sequence[tuple[str, str]] = (),
     feedback: FeedbackContext | None = None,
     models: Sequence[ModelContext] = (),
+    budget: str = "",
 ) -> PromptContext:
     """The context of a run. `comments` are (author, body), oldest first; too many lose their oldest."""
     return PromptContext(
@@ -161,6 +164,7 @@ def context_for(
         style_guide=style_guide[:MAX_GUIDE_CHARACTERS],
         feedback=feedback or FeedbackContext(),
         models=tuple(models[:MAX_ITEMS]),
+        budget=budget,
     )
 
 

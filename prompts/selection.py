@@ -27,6 +27,20 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Offer(Candidate):
+    """A candidate as the meta-agent was told of it, in words."""
+
+    price: str = ""
+    history: str = ""
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the meta-agent answers with: no two models share it."""
+        return f"{self.provider}/{self.model_id}"
+
+
+@dataclass(frozen=True)
 class Selection:
     """The chosen model, by what, and everything that was looked at, the best first."""
 

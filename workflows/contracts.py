@@ -17,6 +17,7 @@ START_SIGNAL = "start_run"
 STOP_SIGNAL = "stop_run"
 RESUME_SIGNAL = "resume_run"
 
+CHOOSE_MODEL = "choose_model"
 PREPARE_WORKSPACE = "prepare_workspace"
 RUN_AGENT = "run_agent"
 PAUSE_RUN = "pause_run"
@@ -24,6 +25,9 @@ BEGIN_SESSION = "begin_session"
 PUBLISH_RUN = "publish_run"
 CLEAR_WORKSPACE = "clear_workspace"
 FINISH_RUN = "finish_run"
+
+# How often a model is asked for a run's model before the rules' choice has to do. Each may cost, within one cap.
+CHOICE_ATTEMPTS = 3
 
 
 def issue_workflow_id(project_id: int, issue_number: int) -> str:
@@ -36,10 +40,11 @@ def run_workflow_id(run_id: int) -> str:
 
 @dataclass(frozen=True)
 class RunRef:
-    """Which run; also the payload of both signals."""
+    """Which run; also the payload of both signals. `asks_for_model`: a model chooses the run's model first."""
 
     account_id: int
     run_id: int
+    asks_for_model: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contracts import (
         AGENTS_QUEUE,
         BEGIN_SESSION,
+        CHOICE_ATTEMPTS,
+        CHOOSE_MODEL,
         CLEAR_WORKSPACE,
         CONTROL_QUEUE,
         FINISH_RUN,
@@ -44,6 +46,12 @@ PUBLISH_PATIENCE = timedelta(hours=24)
 FINISH_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=2_000
 )
+# A run waits no longer for the answer of a model that could have chosen a better one.
+CHOICE_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=CHOICE_ATTEMPTS
+)
+CHOICE_TIMEOUT = timedelta(seconds=90)
+CHOICE_PATIENCE = timedelta(minutes=5)
 WORKSPACE_TIMEOUT = timedelta(minutes=15)
 PUBLISH_TIMEOUT = timedelta(minutes=15)
 AGENT_SLACK = timedelta(minutes=10)
@@ -90,7 +98,26 @@ class RunWorkflow:
         """May come before the pause has been told to this workflow, and more than once."""
         self._resumed.add(resumption.pause)
 
+    async def _choose_model(self) -> None:
+        """Whatever comes of it, the run goes on with the model that is on its row."""
+        try:
+            await self._step(
+                CHOOSE_MODEL,
+                type(None),
+                start_to_close_timeout=CHOICE_TIMEOUT,
+                schedule_to_close_timeout=CHOICE_PATIENCE,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=CHOICE_RETRIES,
+            )
+        except ActivityError as error:
+            if self._is_stopping or is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("Run %s: nobody answered which model it shall have", self._run.run_id)
+
     async def _work(self) -> StepOutcome:
+        # No workflow.patched: whoever started without a question has none in its input, then as now.
+        if self._run.asks_for_model:
+            await self._choose_model()
         prepared: PreparedRun = await self._step(
             PREPARE_WORKSPACE,
             PreparedRun,

@@ -6,7 +6,16 @@ from agent_runs.models.runs import (
     RunStatus,
     RunTrigger,
 )
-from agent_runs.models.traces import ModelSelection, RunDiff, RunStep, SelectedBy, StepName, StepStatus
+from agent_runs.models.traces import (
+    ModelQuestion,
+    ModelQuestionStatus,
+    ModelSelection,
+    RunDiff,
+    RunStep,
+    SelectedBy,
+    StepName,
+    StepStatus,
+)
 
 __all__ = [
     "LIVE_STATUSES",
@@ -16,6 +25,8 @@ __all__ = [
     "LogBacklog",
     "LogChunk",
     "LogKind",
+    "ModelQuestion",
+    "ModelQuestionStatus",
     "ModelSelection",
     "RunDiff",
     "RunStatus",

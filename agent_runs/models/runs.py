@@ -73,6 +73,7 @@ class RunTrigger(models.TextChoices):
     API = "api", "The API"
     DEMO = "demo", "The demo"
     EVOLUTION = "evolution", "The evolution of a prompt"
+    MODEL_CHOICE = "model_choice", "The choice of a run's model"
 
 
 class AgentRun(Changed):

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 
 from accounts.models import Account
 from agent_runs.models.runs import AgentRun
-from paid.lib.columns import Created
+from paid.lib.columns import Changed, Created, usd
 from paid.lib.constraints import TenantForeignKey, one_of
 from prompts.models import LanguageModel
 
@@ -120,3 +120,45 @@ class ModelSelection(Created):
 
     def __str__(self) -> str:
         return f"{self.selected_by}: {self.language_model_id}"
+
+
+class ModelQuestionStatus(models.TextChoices):
+    ASKING = "asking", "A model is asked"
+    FOLLOWED = "followed", "Its choice was followed"
+    SET_ASIDE = "set_aside", "The rules' choice stayed"
+
+
+class ModelQuestion(Changed):
+    """That the meta-agent is asked which model a run shall have. Until it was followed the rules' choice stands."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    agent_run = models.OneToOneField(
+        AgentRun, on_delete=models.CASCADE, db_constraint=False, related_name="model_question"
+    )
+    status = models.CharField(
+        max_length=20,
+        choices=ModelQuestionStatus.choices,
+        default=ModelQuestionStatus.ASKING,
+        db_default=ModelQuestionStatus.ASKING,
+    )
+    cap_usd = usd()
+    # The run that pays for the asking: its token, escrow and ledger rows. None before it was opened.
+    consultation = models.ForeignKey(
+        AgentRun, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    class Meta:
+        db_table = "model_questions"
+        constraints: ClassVar = [
+            one_of("status", ModelQuestionStatus, "model_questions_status_known"),
+            models.CheckConstraint(condition=Q(cap_usd__gt=0), name="model_questions_cap_positive"),
+            TenantForeignKey(
+                column="agent_run_id", to="agent_runs", name="model_questions_run_fk", on_delete="CASCADE"
+            ),
+            TenantForeignKey(
+                column="consultation_id", to="agent_runs", name="model_questions_consultation_fk", on_delete="SET NULL"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"model of run {self.agent_run_id}: {self.status}"

@@ -1,5 +1,6 @@
 from agent_runs.operations.runs import (
     advance_run,
+    change_model,
     create_run,
     finish_run,
     pause_run,
@@ -11,19 +12,33 @@ from agent_runs.operations.runs import (
     unpause_run,
 )
 from agent_runs.operations.steps import begin_step, end_open_steps, end_step, explain_step
-from agent_runs.operations.traces import record_model_selection, store_diff
+from agent_runs.operations.traces import (
+    close_model_question,
+    explain_model_selection,
+    keep_consultation,
+    open_model_question,
+    record_model_selection,
+    replace_model_selection,
+    store_diff,
+)
 
 __all__ = [
     "advance_run",
     "begin_step",
+    "change_model",
+    "close_model_question",
     "create_run",
     "end_open_steps",
     "end_step",
+    "explain_model_selection",
     "explain_step",
     "finish_run",
+    "keep_consultation",
+    "open_model_question",
     "pause_run",
     "record_model_selection",
     "record_outcome",
+    "replace_model_selection",
     "request_stop",
     "set_identity",
     "set_run_token",

@@ -81,6 +81,16 @@ def set_identity(*, run: AgentRun, fingerprint: str, workflow_id: str) -> None:
 
 
 @transaction.atomic
+def change_model(*, run: AgentRun, language_model: LanguageModel) -> bool:
+    """Give a run that has not begun another model; False when it has, or shall stop. Its fingerprint comes after."""
+    changed = AgentRun.objects.filter(pk=run.pk, status=RunStatus.QUEUED, stop_requested_at=None).update(
+        language_model=language_model, model_account_id=language_model.account_id
+    )
+    run.refresh_from_db()
+    return changed == 1
+
+
+@transaction.atomic
 def advance_run(*, run: AgentRun, to: RunStatus) -> None:
     """Move the run on. A run that is there already stays; one that has ended raises RunHasEnded."""
     before = [status for status, following in NEXT_STATUSES.items() if to in following]

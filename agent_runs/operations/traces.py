@@ -1,11 +1,19 @@
 """What a run leaves beside its log."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from django.db import transaction
 
 from agent_runs.contracts import Diff
-from agent_runs.models import AgentRun, ModelSelection, RunDiff, SelectedBy
+from agent_runs.models import (
+    AgentRun,
+    ModelQuestion,
+    ModelQuestionStatus,
+    ModelSelection,
+    RunDiff,
+    SelectedBy,
+)
 from prompts.models import LanguageModel
 
 
@@ -25,6 +33,46 @@ def record_model_selection(
         language_model=language_model,
         selected_by=selected_by,
         candidates=list(candidates),
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def open_model_question(*, run: AgentRun, cap_usd: Decimal) -> ModelQuestion:
+    """The meta-agent is to be heard before the run begins."""
+    return ModelQuestion.objects.create(account_id=run.account_id, agent_run=run, cap_usd=cap_usd)
+
+
+@transaction.atomic
+def keep_consultation(*, question: ModelQuestion, consultation: AgentRun, candidates: Sequence[object]) -> None:
+    """Who is asked, and what it was told of."""
+    ModelQuestion.objects.filter(pk=question.pk).update(consultation=consultation)
+    ModelSelection.objects.filter(agent_run_id=question.agent_run_id).update(candidates=list(candidates))
+    question.consultation = consultation
+
+
+@transaction.atomic
+def close_model_question(*, question: ModelQuestion, status: ModelQuestionStatus) -> bool:
+    """False when it was closed before: the first word stands."""
+    closed = ModelQuestion.objects.filter(pk=question.pk, status=ModelQuestionStatus.ASKING).update(status=status)
+    return closed == 1
+
+
+@transaction.atomic
+def explain_model_selection(*, run: AgentRun, reason: str) -> None:
+    """Say more about a choice that stands."""
+    ModelSelection.objects.filter(agent_run=run).update(reason=reason)
+
+
+@transaction.atomic
+def replace_model_selection(
+    *, run: AgentRun, language_model: LanguageModel, selected_by: SelectedBy, reason: str
+) -> None:
+    """Another choice takes the place of the one that was recorded; what it was chosen from stays."""
+    ModelSelection.objects.filter(agent_run=run).update(
+        model_account_id=language_model.account_id,
+        language_model=language_model,
+        selected_by=selected_by,
         reason=reason,
     )
 

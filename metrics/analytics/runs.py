@@ -7,6 +7,8 @@ from decimal import Decimal
 from metrics.analytics.reading import ask
 from metrics.models import Dimension, Measure
 
+# What a model did longer ago says little about what it does now.
+NEWEST_OF_HISTORY = 200
 # Up to so many runs are sorted; more are read from histograms, which are at most 1 % off.
 MOST_SORTED = 5_000
 
@@ -78,6 +80,23 @@ class ProjectTotals:
 def totals_by_project(account_id: int) -> dict[int, ProjectTotals]:
     """By project id; a project without runs is not in it."""
     return {id_: ProjectTotals(*rest) for id_, *rest in ask("runs", "project_totals", account=account_id)}
+
+
+@dataclass(frozen=True)
+class ModelHistory:
+    """How the runs of one project with one model went; those that somebody stopped are not in it."""
+
+    runs: int
+    completed: int
+    merged: int
+    unmerged: int
+    mean_cost_usd: Decimal
+
+
+def history_by_model(account_id: int, project_id: int, *, newest: int = NEWEST_OF_HISTORY) -> dict[int, ModelHistory]:
+    """By model id, of the project's newest ended runs; a model without any is not in it."""
+    rows = ask("runs", "history_by_model", account=account_id, project=project_id, newest=newest)
+    return {id_: ModelHistory(*rest) for id_, *rest in rows}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from metrics.scripted_model.chooser import choice_for
 from metrics.scripted_model.conversation import Conversation, Step
 from metrics.scripted_model.knowledge import Fix, Knowledge
 from metrics.scripted_model.mutator import proposals_for
@@ -38,7 +39,8 @@ class Turn:
 def next_turn(conversation: Conversation, knowledge: Knowledge) -> Turn:
     """The model's next turn. A request that offers no tools is a side call: it gets one line of text."""
     if not conversation.tools:
-        return Turn(proposals_for(conversation.text, knowledge) or knowledge.say("title"))
+        answer = proposals_for(conversation.text, knowledge) or choice_for(conversation.text, knowledge)
+        return Turn(answer or knowledge.say("title"))
     if missing := {"Bash", "Read", "Edit"} - conversation.tools:
         return Turn(knowledge.say("tools_missing", tools=", ".join(sorted(missing))))
     if not conversation.steps:

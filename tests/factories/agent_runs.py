@@ -1,6 +1,7 @@
 """Runs and what they leave behind."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import factory
@@ -12,6 +13,7 @@ from agent_runs.models import (
     LogBacklog,
     LogChunk,
     LogKind,
+    ModelQuestion,
     ModelSelection,
     RunDiff,
     RunStatus,
@@ -84,6 +86,13 @@ class ModelSelectionFactory(OfRun):
     model_account_id = factory.SelfAttribute("language_model.account_id")
     selected_by = SelectedBy.RULES
     reason = "The only model there is."
+
+
+class ModelQuestionFactory(OfRun):
+    class Meta:
+        model = ModelQuestion
+
+    cap_usd = Decimal("0.10")
 
 
 class AgentRunLogFactory(PlatformFactory):

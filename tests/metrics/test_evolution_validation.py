@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.evolution.answer import AnswerUnreadable, Proposal, read_answer
+from metrics.evolution.answer import Proposal, read_answer
 from metrics.evolution.validation import Standard, judge, refusals_of
+from prompts.answers import AnswerUnreadable
 from prompts.operations import PromptText
 
 PARENT = "Solve {{ issue.title }} in {{ project.repository }}.\n\n{{ issue.body }}\n"

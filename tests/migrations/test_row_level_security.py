@@ -49,7 +49,8 @@ TENANT_MAY = {
     "memberships": "DISU",
     "model_preferences": "DISU",
     "model_prices": "IS",
-    "model_selections": "IS",
+    "model_questions": "ISU",
+    "model_selections": "IS",  # and UPDATE of all but its run
     "outbox": "IS",
     "project_memberships": "DISU",
     "projects": "ISU",

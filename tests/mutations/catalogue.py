@@ -54,7 +54,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "forget the outbox",
         "a run is started without a command to Temporal",
         "workflows/operations/runs.py",
-        "    command_run(run, START_SIGNAL)\n",
+        '    command_run(run, START_SIGNAL, **({} if cap_usd is None else {"asks_for_model": True}))\n',
         "",
         ("tests/workflows/test_operations.py::test_it_decides_everything_in_one_transaction",),
     ),

@@ -53,7 +53,8 @@ def largest_context() -> PromptContext:
         style_guide=long,
         comments=[(line, long)] * 300,
         feedback=FeedbackContext("CI", "http://x", Untrusted(long, "feedback")),
-        models=[ModelContext(line, line, line)] * 300,
+        models=[ModelContext(line, line, line, line)] * 300,
+        budget=line,
     )
 
 
@@ -162,7 +163,7 @@ def test_the_context_of_a_run_is_bounded_and_takes_labels_in_both_shapes():
         ("{{ issue.title is defined }}", "Line 1: There are no tests: every variable is defined, so write "
          "`{% if name %}`."),
         ("{{ loop.index }}", "Line 1: There is no variable `loop`. There is `issue`, `project`, `style_guide`, "
-         "`feedback`, `models`, `evolution`."),
+         "`feedback`, `models`, `budget`, `evolution`."),
         ("{{ x", "Line 1: unexpected end of template, expected 'end of print statement'."),
     ],
 )  # fmt: skip

@@ -46,6 +46,7 @@ from workflows.forge_contracts import POLL_WORKFLOW, InboxInput
 
 HISTORIES = Path(__file__).parent / "histories"
 RUN = RunRef(account_id=1, run_id=7)
+ASKING_RUN = RunRef(account_id=1, run_id=7, asks_for_model=True)
 OUT_OF_MONEY = StepOutcome(Verdict.PAUSED, "budget_exhausted", "The money is used up. Grant more.")
 FAILED = StepOutcome(Verdict.FAILED, "git_failed", "No such branch.")
 # What a workflow decides, as the server notes it down.
@@ -78,6 +79,10 @@ class Scenario:
 
 async def start_run(client: Client, steps: Steps) -> Handle:
     return await client.start_workflow(RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE)
+
+
+async def start_asking_run(client: Client, steps: Steps) -> Handle:
+    return await client.start_workflow(RUN_WORKFLOW, ASKING_RUN, id="run-7", task_queue=CONTROL_QUEUE)
 
 
 async def start_and_cancel(client: Client, steps: Steps) -> Handle:
@@ -185,6 +190,8 @@ def refusing(number: int) -> Listener:
 
 SCENARIOS: dict[str, Scenario] = {
     "run_completed": Scenario(Steps, start_run),
+    "run_with_a_choice": Scenario(Steps, start_asking_run),
+    "run_with_a_choice_that_broke": Scenario(lambda: Steps(breaks=frozenset({"choose_model"})), start_asking_run),
     "run_not_prepared": Scenario(lambda: Steps(prepared=PreparedRun(FAILED)), start_run),
     "run_agent_failed": Scenario(lambda: Steps(agent=FAILED), start_run),
     "run_not_published": Scenario(lambda: Steps(published=FAILED), start_run),

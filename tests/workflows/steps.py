@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.contracts import (
     BEGIN_SESSION,
+    CHOOSE_MODEL,
     CLEAR_WORKSPACE,
     FINISH_RUN,
     PAUSE_RUN,
@@ -56,7 +57,9 @@ class Steps:
     gate: asyncio.Event | None = None  # what the first step waits for
 
     def all(self) -> list[Callable[..., Any]]:
-        return [self.prepare, self.run_agent, self.pause, self.begin, self.publish, self.clear, self.finish]
+        return [
+            self.choose, self.prepare, self.run_agent, self.pause, self.begin, self.publish, self.clear, self.finish,
+        ]  # fmt: skip
 
     async def _take(self, name: str, run: RunRef) -> None:
         self.calls.append(f"{name} {run.run_id}")
@@ -77,6 +80,10 @@ class Steps:
             while True:
                 activity.heartbeat()
                 await asyncio.sleep(0.05)
+
+    @activity.defn(name=CHOOSE_MODEL)
+    async def choose(self, run: RunRef) -> None:
+        await self._take(CHOOSE_MODEL, run)
 
     @activity.defn(name=PREPARE_WORKSPACE)
     async def prepare(self, run: RunRef) -> PreparedRun:

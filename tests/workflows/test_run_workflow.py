@@ -25,14 +25,15 @@ from workflows.contracts import (
 )
 
 RUN = RunRef(account_id=1, run_id=7)
+ASKING_RUN = RunRef(account_id=1, run_id=7, asks_for_model=True)
 # The test server skips no time while a step is under way: limits of a step are shortened instead.
 SHORT = timedelta(seconds=0.5)
 WHOLE_WAY = ["prepare_workspace 7", "run_agent 7", "publish_run 7", "clear_workspace 7", "finish_run 7"]
 
 
-async def run_to_end(client: Client) -> RunEnd:
+async def run_to_end(client: Client, run: RunRef = RUN) -> RunEnd:
     end: RunEnd = await client.execute_workflow(
-        RUN_WORKFLOW, RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+        RUN_WORKFLOW, run, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
     )
     return end
 
@@ -107,6 +108,38 @@ async def test_a_stop_ends_a_step_that_no_worker_has_taken(skipping: WorkflowEnv
             end = await handle.result()
     assert end.outcome == StepOutcome(Verdict.STOPPED, "stopped", "The run was stopped before it ended.")
     assert steps.calls == ["clear_workspace 7", "finish_run 7"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "asked"),
+    [
+        (Steps(), 1),
+        (Steps(failures={"choose_model": 2}), 3),
+        (Steps(failures={"choose_model": 9}), 3),
+        (Steps(breaks=frozenset({"choose_model"})), 1),
+    ],
+    ids=["answered", "answered at last", "away", "broken"],
+)
+async def test_a_run_that_asks_for_its_model_goes_on_whatever_comes_of_it(
+    skipping: WorkflowEnvironment, steps: Steps, asked: int
+):
+    async with workers(skipping.client, steps):
+        end = await run_to_end(skipping.client, ASKING_RUN)
+    assert end.outcome == StepOutcome(Verdict.DONE)
+    assert steps.calls == ["choose_model 7"] * asked + WHOLE_WAY
+
+
+async def test_a_stop_ends_a_question_about_the_model_and_the_run(skipping: WorkflowEnvironment):
+    steps = Steps(hangs=frozenset({"choose_model"}))
+    async with workers(skipping.client, steps):
+        handle = await skipping.client.start_workflow(
+            RUN_WORKFLOW, ASKING_RUN, id="run-7", task_queue=CONTROL_QUEUE, result_type=RunEnd
+        )
+        await steps.began.wait()
+        await handle.signal(STOP_SIGNAL)
+        end = await handle.result()
+    assert (end.outcome.verdict, end.outcome.error_code) == (Verdict.STOPPED, "stopped")
+    assert steps.calls == ["choose_model 7", "clear_workspace 7", "finish_run 7"]
 
 
 OUT_OF_MONEY = StepOutcome(Verdict.PAUSED, "budget_exhausted", "The money is used up. Grant more.")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workflows.activities.agent import run_agent
+from workflows.activities.choice import choose_model
 from workflows.activities.evolution import (
     consult_model,
     follow_experiment_activity,
@@ -31,6 +32,7 @@ CONTROL_ACTIVITIES: list[Callable[..., Any]] = [
     give_up_evolution,
 ]
 AGENTS_ACTIVITIES: list[Callable[..., Any]] = [
+    choose_model,
     prepare_workspace,
     run_agent,
     begin_session_activity,

@@ -1,12 +1,14 @@
 """The steps of a prompt's evolution. Each reads where the cycle stands from its row, so it may be done twice."""
 
+from dataclasses import replace
+
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from agent_runs.errors import RunHasEnded
 from agent_runs.models import AgentRun, RunTrigger
 from metrics.errors import BudgetExhausted, EvolutionDecided, NoSuchProposal
-from metrics.evolution.answer import AnswerUnreadable, read_answer
+from metrics.evolution.answer import read_answer
 from metrics.evolution.operations import (
     candidates_of,
     follow_experiment,
@@ -22,6 +24,7 @@ from metrics.evolution.validation import Standard, judge, longest_for
 from metrics.models import Candidate, Evolution, EvolutionStatus
 from paid.lib.tenancy import tenant
 from projects.consultations import consultations_of
+from prompts.answers import AnswerUnreadable
 from prompts.context import EvolutionContext, Untrusted
 from prompts.errors import ExperimentRuns, NoModelAvailable, PromptError
 from prompts.models import Prompt
@@ -196,7 +199,7 @@ def _question(evolution: Evolution) -> AgentRun:
             cap_usd=evolution.spending_cap_usd,
             seconds=CONSULT_SECONDS,
         ),
-        about=about,
+        describe=lambda context: replace(context, evolution=about),
         workflow_id=activity.info().workflow_id or "",
     )
     keep_consultation(evolution=evolution, run=run)

@@ -17,6 +17,7 @@ from workflows.activities.runs import load_run, run_dir_of
 from workflows.activities.spool_tail import SpoolTail
 from workflows.contracts import CLEAR_WORKSPACE, FINISH_RUN, RunEnd, RunRef, Verdict
 from workflows.models import WorkflowStatus
+from workflows.operations.model_choice import close_choice
 from workflows.operations.states import record_ended
 
 STATUS_OF = {
@@ -58,6 +59,7 @@ def finish_run_activity(end: RunEnd) -> None:
         if run is None:
             return
         begin_step(run=run, name=StepName.FINISH)
+        close_choice(run=run, why="The run ended before it answered.", is_stopped=True)
         _finish(run, end)
         end_step(run=run, name=StepName.FINISH)
     close_escrow(run=run)

@@ -15,6 +15,7 @@ from workflows.activities.attempts import alone_in
 from workflows.activities.outcomes import ALREADY_ENDED, DONE, STOPPED, failed, refused_by_forge, retryable
 from workflows.activities.runs import load_run, record_workflow, run_dir_of, workspace_of
 from workflows.contracts import PREPARE_WORKSPACE, PreparedRun, RunRef, StepOutcome
+from workflows.operations.model_choice import close_choice
 
 
 @activity.defn(name=PREPARE_WORKSPACE, no_thread_cancel_exception=True)
@@ -30,6 +31,7 @@ def prepare_workspace(ref: RunRef) -> PreparedRun:
             return PreparedRun(STOPPED)
         begin_step(run=run, name=StepName.WORKSPACE)
         if run.status == RunStatus.QUEUED:
+            close_choice(run=run, why="It did not answer in time.")
             advance_run(run=run, to=RunStatus.PREPARING)
     with alone_in(run_dir_of(run.pk)):
         outcome, remarks = _prepare(run)

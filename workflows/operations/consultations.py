@@ -1,7 +1,8 @@
 """A question to a model, as a run of its own: so its token, escrow, budgets and ledger are those of every run."""
 
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import transaction
@@ -20,9 +21,9 @@ from agent_runs.operations import (
 )
 from metrics.operations import close_escrow, open_escrow
 from projects.consultations import open_consultation
-from projects.models import Issue, Project, WorkState
+from projects.models import Project, WorkState
 from projects.operations import set_work_state
-from prompts.context import EvolutionContext, context_for
+from prompts.context import PromptContext, context_for
 from prompts.models import PromptCategory, PromptVersion
 from prompts.rendering import render_prompt
 from prompts.resolution import resolve_prompt
@@ -38,24 +39,36 @@ DONE = "The model has answered."
 
 @dataclass(frozen=True)
 class Question:
-    """`slug` names the prompt that asks."""
+    """`slug` names the prompt that asks. The project that it is asked for decides which text, and which models may
+    read it: nothing goes to a provider that the project excludes.
+    """
 
     title: str
     slug: str
     trigger: RunTrigger
     cap_usd: Decimal
     seconds: int
+    asked_for: Project | None = None
 
 
 @transaction.atomic
-def open_question(*, project: Project, question: Question, about: EvolutionContext, workflow_id: str) -> AgentRun:
+def open_question(
+    *,
+    project: Project,
+    question: Question,
+    describe: Callable[[PromptContext], PromptContext],
+    workflow_id: str,
+) -> AgentRun:
     """A run that may spend `cap_usd`, with what will be asked frozen on it. Call it inside of `tenant()`.
 
-    Raises PromptError, NoModelAvailable or BudgetExhausted; then nothing has changed.
+    `describe` makes of the context, which speaks of the question itself, what the prompt speaks of. Raises
+    PromptError, NoModelAvailable or BudgetExhausted; then nothing has changed.
     """
+    scope = question.asked_for or project
     issue = open_consultation(project=project, title=question.title, body="Asked by Paid itself.")
-    version, text, system_text = _rendered(project, issue, question.slug, about)
-    choice = select_model(account=project.account, project=project, category=PromptCategory.META, agent=ASKED_LIKE)
+    context = describe(context_for(project=project, issue=issue))
+    version, text, system_text = _rendered(scope, question.slug, context, subject=str(issue.pk))
+    choice = select_model(account=project.account, project=scope, category=PromptCategory.META, agent=ASKED_LIKE)
     run = create_run(
         project=project,
         issue=issue,
@@ -113,12 +126,8 @@ def end_question(*, run: AgentRun, error_code: str = "", error: str = "", is_sto
     close_escrow(run=run)
 
 
-def _rendered(project: Project, issue: Issue, slug: str, about: EvolutionContext) -> tuple[PromptVersion, str, str]:
-    resolved = resolve_prompt(account_id=project.account_id, project_id=project.pk, slug=slug, subject=str(issue.pk))
-    rendered = render_prompt(
-        template=resolved.template,
-        system_prompt=resolved.system_prompt,
-        context=replace(context_for(project=project, issue=issue), evolution=about),
-    )
+def _rendered(project: Project, slug: str, context: PromptContext, *, subject: str) -> tuple[PromptVersion, str, str]:
+    resolved = resolve_prompt(account_id=project.account_id, project_id=project.pk, slug=slug, subject=subject)
+    rendered = render_prompt(template=resolved.template, system_prompt=resolved.system_prompt, context=context)
     version = PromptVersion.objects.select_related("prompt").get(pk=resolved.prompt_version_id)
     return version, rendered.prompt, rendered.system_prompt

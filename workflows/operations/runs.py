@@ -1,6 +1,7 @@
 """Start, stop and retry a run: what crosses prompts, models, budgets, runs and the outbox, in one transaction."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import transaction
 
@@ -9,7 +10,14 @@ from accounts.operations import record_audit_event
 from agent_runs.errors import RunIsStillLive
 from agent_runs.limits import RunLimits
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunTrigger, SelectedBy, StepName
-from agent_runs.operations import begin_step, create_run, record_model_selection, request_stop, set_identity
+from agent_runs.operations import (
+    begin_step,
+    create_run,
+    open_model_question,
+    record_model_selection,
+    request_stop,
+    set_identity,
+)
 from metrics.operations import open_escrow
 from paid.lib import outbox
 from projects.models import Issue, IssueState, Project
@@ -29,6 +37,7 @@ from workflows.contracts import (
 )
 from workflows.errors import IssueIsClosed, ProjectIsSwitchedOff
 from workflows.operations.fingerprint import fingerprint
+from workflows.operations.model_choice import price_of_asking
 
 CODING_PROMPT = "coding.implement_issue"
 DEFAULT_AGENT = "claude_code"
@@ -53,7 +62,7 @@ def start_run(
         raise ProjectIsSwitchedOff
     if issue.state != IssueState.OPEN:
         raise IssueIsClosed
-    run = _create(project, issue, actor, trigger, model, agent, retry_of)
+    run, cap_usd = _create(project, issue, actor, trigger, model, agent, retry_of)
     limits = RunLimits.model_validate(run.limits)
     open_escrow(run=run, wanted_usd=limits.cost_usd)
     begin_step(run=run, name=StepName.QUEUE)
@@ -65,7 +74,9 @@ def start_run(
         object_id=run.pk,
         data={"issue": issue.number, "trigger": trigger, "retry_of": retry_of.pk if retry_of else None},
     )
-    command_run(run, START_SIGNAL)
+    if cap_usd is not None:
+        open_model_question(run=run, cap_usd=cap_usd)
+    command_run(run, START_SIGNAL, **({} if cap_usd is None else {"asks_for_model": True}))
     return run
 
 
@@ -97,7 +108,7 @@ def retry_run(*, run: AgentRun, actor: User | None) -> AgentRun:
     )
 
 
-def command_run(run: AgentRun, signal: str, **more: int) -> None:
+def command_run(run: AgentRun, signal: str, **more: int | bool) -> None:
     """Signal the run's issue, once for the same signal and `more`, which is added to the payload."""
     once = "".join(f"-{value}" for value in more.values())
     outbox.command(
@@ -144,7 +155,8 @@ def _create(
     model: LanguageModel | None,
     agent: str,
     retry_of: AgentRun | None,
-) -> AgentRun:
+) -> tuple[AgentRun, Decimal | None]:
+    """The run, and what asking for another model may cost; None where nobody is asked."""
     prompt = _prompt_for(project, issue)
     choice = select_model(
         account=project.account,
@@ -175,4 +187,4 @@ def _create(
         candidates=choice.candidates_as_json(),
         reason=choice.reason,
     )
-    return run
+    return run, price_of_asking(project, choice)

@@ -70,6 +70,19 @@ CROSS JOIN LATERAL (
     WHERE account_id = %(account)s AND project_id = totals.id ORDER BY created_at DESC, id DESC LIMIT 1
 ) newest;
 
+-- name: history_by_model
+-- Per model, of the newest runs of one project that succeeded or failed: how many, what became of their pull requests,
+-- what one cost on average. The index agent_runs_recent gives the newest.
+SELECT newest.language_model_id, count(*), count(*) FILTER (WHERE newest.status = 'completed'),
+       count(*) FILTER (WHERE worth.is_merged), count(*) FILTER (WHERE NOT worth.is_merged), avg(newest.cost_usd)
+FROM (
+    SELECT id, language_model_id, status, cost_usd FROM agent_runs
+    WHERE account_id = %(account)s AND project_id = %(project)s AND status IN ('completed', 'failed')
+    ORDER BY created_at DESC, id DESC LIMIT %(newest)s
+) newest
+LEFT JOIN quality_metrics worth ON worth.account_id = %(account)s AND worth.agent_run_id = newest.id
+GROUP BY 1;
+
 -- name: percentiles_exact
 -- Median, 90th and 99th percentile of the runs themselves, linear between the neighbours.
 SELECT percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY value)
