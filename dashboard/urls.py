@@ -49,6 +49,7 @@ run_patterns: Patterns = [
 
 project_patterns: Patterns = [
     path("", projects.project, name="project"),
+    path("model-choice", projects.project_meta_agent, name="project_meta_agent"),
     path("issues/new", projects.issue_new, name="issue_new"),
     path("issues/<int:number>/", projects.issue, name="issue"),
     path("issues/<int:number>/run", run_actions.issue_run, name="issue_run"),

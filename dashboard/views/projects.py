@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,13 +13,15 @@ from django.urls import reverse
 from accounts.models import Role
 from agent_runs.models import AgentRun, RunStatus
 from agent_runs.querysets import live_runs, newest
-from dashboard.forms.projects import IssueForm
+from dashboard.forms.projects import IssueForm, MetaAgentForm
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
 from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
 from projects.models import ForgeKind, Issue, IssueState, Project
+from projects.operations import set_meta_agent
 from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of
+from projects.settings_shape import ProjectSettings
 
 ISSUES_SHOWN = 200
 
@@ -59,8 +62,32 @@ def project(request: AccountRequest, project_id: int) -> HttpResponse:
         "totals": totals_by_project(request.account.pk).get(found.pk, ProjectTotals()),
         "pull_requests": list(pull_requests_of(found)[:20]),
         "may_start": may_work(request.membership),
+        "may_change": may(request, Role.ADMIN),
+        "asks_for_models": ProjectSettings.model_validate(found.settings).meta_agent.is_on,
     }
     return render(request, "dashboard/projects/project.html", context)
+
+
+@account_page("GET", "POST", role=Role.ADMIN)
+def project_meta_agent(request: AccountRequest, project_id: int) -> HttpResponse:
+    """Whether a model chooses the model of this project's runs."""
+    found = get_project(request, project_id)
+    now = ProjectSettings.model_validate(found.settings).meta_agent
+    form = MetaAgentForm(request.POST) if request.method == "POST" else MetaAgentForm(initial=now.model_dump())
+    if form.is_valid():
+        set_meta_agent(project=found, settings=form.settings(), actor=request.user)
+        said = "A model is asked" if form.cleaned_data["is_on"] else "The rules decide"
+        messages.success(request, f"{said} for every run that starts from now on.")
+        return redirect("project", request.account.slug, found.pk)
+    page = FormPage(
+        title="How a model is chosen",
+        text="The rules take what a person asked for, then what the preferences say, then the cheapest. A model that "
+        "reads the issue first can do better; asking it costs a little, and some seconds.",
+        button="Save",
+        back=reverse("project", args=[request.account.slug, found.pk]),
+        back_label=found.name,
+    )
+    return form_page(request, page, form)
 
 
 @dataclass(frozen=True)

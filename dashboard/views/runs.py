@@ -6,7 +6,16 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from accounts.models import Role, User
-from agent_runs.models import LIVE_STATUSES, AgentRun, ModelSelection, RunDiff, RunStep, StepName
+from agent_runs.models import (
+    LIVE_STATUSES,
+    AgentRun,
+    ModelQuestion,
+    ModelSelection,
+    RunDiff,
+    RunStep,
+    RunTrigger,
+    StepName,
+)
 from agent_runs.querysets import Position, run_page
 from dashboard import diffs
 from dashboard.failures import failure_of
@@ -43,6 +52,8 @@ class RunFacts:
 
     steps: list[RunStep]
     selection: ModelSelection | None
+    question: ModelQuestion | None  # to the meta-agent, about this run's model
+    asked_for: ModelQuestion | None  # where this run is such a question
     diff: RunDiff | None
     files: list[diffs.DiffFile]
     usages: list[TokenUsage]
@@ -66,6 +77,8 @@ def read_facts(run: AgentRun, reader: User) -> RunFacts:
     return RunFacts(
         steps=list(RunStep.objects.filter(agent_run=run).order_by("started_at", "id")),
         selection=ModelSelection.objects.filter(agent_run=run).select_related("language_model").first(),
+        question=ModelQuestion.objects.filter(agent_run=run).select_related("consultation").first(),
+        asked_for=_asked_for(run),
         diff=diff,
         files=diffs.parse(diff.patch) if diff else [],
         usages=list(usages.order_by("created_at")[:200]),
@@ -76,6 +89,12 @@ def read_facts(run: AgentRun, reader: User) -> RunFacts:
         own_vote=RunVote.objects.filter(agent_run=run, user=reader).values_list("value", flat=True).first() or 0,
         template_rows=_beside_parent(run.prompt_version),
     )
+
+
+def _asked_for(run: AgentRun) -> ModelQuestion | None:
+    if run.trigger != RunTrigger.MODEL_CHOICE:
+        return None
+    return ModelQuestion.objects.filter(consultation=run).first()
 
 
 def _beside_parent(version: PromptVersion) -> list[Row]:

@@ -73,7 +73,7 @@ ADMINS_ONLY = (
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
     "run_grant", "experiment_start", "experiment_resume", "experiment_conclude", "settings_api_create",
     "settings_api_revoke", "settings_quality_set", "prompt_evolution_policy", "prompt_evolution_try",
-    "prompt_evolution_reject", "preference_add", "preference_move", "preference_remove",
+    "prompt_evolution_reject", "preference_add", "preference_move", "preference_remove", "project_meta_agent",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",

@@ -10,7 +10,15 @@ from django.db import connection
 from agent_runs.models import RunStatus
 from metrics.analytics.quality import WorstRun, quality_trend, rolling_by_variant, worst_runs
 from metrics.analytics.reading import ask
-from metrics.analytics.runs import DayOutcomes, cohorts, outcomes_by_day, percentiles, totals_by_project
+from metrics.analytics.runs import (
+    DayOutcomes,
+    ModelHistory,
+    cohorts,
+    history_by_model,
+    outcomes_by_day,
+    percentiles,
+    totals_by_project,
+)
 from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
 from metrics.models import Dimension, Measure
 from paid.lib.tenancy import tenant
@@ -18,7 +26,13 @@ from tests.factories.accounts import AccountFactory, MembershipFactory, UserFact
 from tests.factories.agent_runs import AgentRunFactory, finished_run
 from tests.factories.metrics import QualityMetricFactory, TokenUsageFactory, UsageDailyFactory
 from tests.factories.projects import ProjectFactory
-from tests.factories.prompts import AbTestFactory, AbVariantFactory, PromptFactory, PromptVersionFactory
+from tests.factories.prompts import (
+    AbTestFactory,
+    AbVariantFactory,
+    LanguageModelFactory,
+    PromptFactory,
+    PromptVersionFactory,
+)
 
 pytestmark = pytest.mark.django_db
 MONTH: dict[str, Any] = {"since": date(2026, 1, 1), "until": date(2026, 1, 31)}
@@ -249,3 +263,39 @@ def test_another_account_sees_nothing_even_when_it_asks_by_id():
         assert percentiles(Measure.USD, theirs, **MONTH) is None
         assert worst_runs(**MONTH) == []
         assert forecast(theirs, today=date(2026, 1, 20)).spent_usd == 0
+
+
+def test_the_history_of_a_projects_models_is_that_of_its_newest_judged_runs():
+    """Small: 3 of 4 runs completed, 2 merged and 1 not, (0.10 + 0.20 + 0.30 + 0.60) / 4 = 0.30 USD. Large: one that
+    failed. A run that was stopped, a live one and one of another project are in neither; of the newest two there is
+    the large model's, and the last of the small one's.
+    """
+    project = ProjectFactory()
+    small, large = (LanguageModelFactory(account=project.account) for _ in range(2))
+    outcomes: list[tuple[str, RunStatus, bool | None]] = [
+        ("0.10", RunStatus.COMPLETED, True),
+        ("0.20", RunStatus.COMPLETED, True),
+        ("0.30", RunStatus.COMPLETED, False),
+        ("0.60", RunStatus.FAILED, None),
+    ]
+    for day, (cost, status, is_merged) in enumerate(outcomes, start=1):
+        run = ended(project, day, status=status, language_model=small, cost_usd=Decimal(cost))
+        QualityMetricFactory(agent_run=run, is_merged=is_merged)
+    ended(project, 6, status=RunStatus.FAILED, language_model=large, cost_usd=Decimal("2.5"))
+    ended(project, 7, status=RunStatus.STOPPED, language_model=small, cost_usd=Decimal(9))
+    AgentRunFactory(project=project, language_model=small)
+    ended(ProjectFactory(account=project.account), 8, language_model=small, cost_usd=Decimal(9))
+
+    with tenant(project.account_id):
+        found = history_by_model(project.account_id, project.pk)
+        newest = history_by_model(project.account_id, project.pk, newest=2)
+
+    of_large = ModelHistory(runs=1, completed=0, merged=0, unmerged=0, mean_cost_usd=Decimal("2.5"))
+    assert found == {
+        small.pk: ModelHistory(runs=4, completed=3, merged=2, unmerged=1, mean_cost_usd=Decimal("0.3")),
+        large.pk: of_large,
+    }
+    assert newest == {
+        small.pk: ModelHistory(runs=1, completed=0, merged=0, unmerged=0, mean_cost_usd=Decimal("0.6")),
+        large.pk: of_large,
+    }
