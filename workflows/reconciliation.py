@@ -18,6 +18,7 @@ from paid.lib.tenancy import platform
 from workflows.connections import released_connections
 from workflows.contracts import issue_workflow_id, run_workflow_id
 from workflows.models import OutboxCommand, WorkflowState, WorkflowStatus
+from workflows.operations.model_choice import close_choice
 from workflows.operations.states import record_ended
 
 logger = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ def _fail_lost_run(run_id: int) -> None:
         if run is None:
             return
         logger.warning("Run %s has no workflow any more", run_id)
+        close_choice(run=run, why="The run ended before it answered.", is_stopped=True)
         end_open_steps(run=run, except_for=StepName.FINISH, status=StepStatus.FAILED, detail=LOST)
         if finish_run(run=run, status=RunStatus.FAILED, error_code="workflow_lost", error=LOST):
             note(run=run, text=f"The run failed (workflow_lost). {LOST}")

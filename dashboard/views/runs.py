@@ -1,6 +1,7 @@
 """Runs: the list with its filters in the URL, and one run with everything known about it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -63,6 +64,24 @@ class RunFacts:
     quality_parts: list[Part]
     own_vote: int
     template_rows: list[Row]
+
+    @property
+    def usable_models(self) -> list[dict[str, Any]]:
+        """As they were kept with the selection, the best by the rules first."""
+        return [entry for entry in self._candidates if entry.get("is_usable")]
+
+    @property
+    def refused_models(self) -> dict[str, list[str]]:
+        """The others by the reason why: it is often one for all of a provider."""
+        found: dict[str, list[str]] = {}
+        for entry in self._candidates:
+            if not entry.get("is_usable"):
+                found.setdefault(entry.get("reason", ""), []).append(entry.get("model_id", ""))
+        return found
+
+    @property
+    def _candidates(self) -> list[dict[str, Any]]:
+        return self.selection.candidates if self.selection else []
 
     @property
     def has_changed_prompt(self) -> bool:

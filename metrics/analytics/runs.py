@@ -84,13 +84,15 @@ def totals_by_project(account_id: int) -> dict[int, ProjectTotals]:
 
 @dataclass(frozen=True)
 class ModelHistory:
-    """How the runs of one project with one model went; those that somebody stopped are not in it."""
+    """How the runs of one project with one model went; those that somebody stopped are not in it. The mean is None
+    where no run is known to have cost what its ledger says.
+    """
 
     runs: int
     completed: int
     merged: int
     unmerged: int
-    mean_cost_usd: Decimal
+    mean_cost_usd: Decimal | None
 
 
 def history_by_model(account_id: int, project_id: int, *, newest: int = NEWEST_OF_HISTORY) -> dict[int, ModelHistory]:

@@ -267,8 +267,8 @@ def test_another_account_sees_nothing_even_when_it_asks_by_id():
 
 def test_the_history_of_a_projects_models_is_that_of_its_newest_judged_runs():
     """Small: 3 of 4 runs completed, 2 merged and 1 not, (0.10 + 0.20 + 0.30 + 0.60) / 4 = 0.30 USD. Large: one that
-    failed. A run that was stopped, a live one and one of another project are in neither; of the newest two there is
-    the large model's, and the last of the small one's.
+    failed; a second of its runs had a call without a price, and is in no mean. A run that was stopped, a live one and
+    one of another project are in neither; of the newest three there are the large model's, and one of the small one's.
     """
     project = ProjectFactory()
     small, large = (LanguageModelFactory(account=project.account) for _ in range(2))
@@ -282,15 +282,16 @@ def test_the_history_of_a_projects_models_is_that_of_its_newest_judged_runs():
         run = ended(project, day, status=status, language_model=small, cost_usd=Decimal(cost))
         QualityMetricFactory(agent_run=run, is_merged=is_merged)
     ended(project, 6, status=RunStatus.FAILED, language_model=large, cost_usd=Decimal("2.5"))
+    ended(project, 6, status=RunStatus.FAILED, language_model=large, cost_usd=Decimal("0.5"), unpriced_calls=1)
     ended(project, 7, status=RunStatus.STOPPED, language_model=small, cost_usd=Decimal(9))
     AgentRunFactory(project=project, language_model=small)
     ended(ProjectFactory(account=project.account), 8, language_model=small, cost_usd=Decimal(9))
 
     with tenant(project.account_id):
         found = history_by_model(project.account_id, project.pk)
-        newest = history_by_model(project.account_id, project.pk, newest=2)
+        newest = history_by_model(project.account_id, project.pk, newest=3)
 
-    of_large = ModelHistory(runs=1, completed=0, merged=0, unmerged=0, mean_cost_usd=Decimal("2.5"))
+    of_large = ModelHistory(runs=2, completed=0, merged=0, unmerged=0, mean_cost_usd=Decimal("2.5"))
     assert found == {
         small.pk: ModelHistory(runs=4, completed=3, merged=2, unmerged=1, mean_cost_usd=Decimal("0.3")),
         large.pk: of_large,

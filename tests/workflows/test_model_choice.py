@@ -4,6 +4,8 @@ import dataclasses
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError
@@ -15,19 +17,22 @@ from agent_runs.operations import advance_run
 from metrics.models import BudgetReservation, TokenUsage
 from paid.lib.tenancy import platform, tenant
 from prompts.models import LanguageModel, Stance
+from tests.database import owner_connection
 from tests.factories.agent_runs import finished_run
 from tests.factories.metrics import CostBudgetFactory, QualityMetricFactory
 from tests.factories.prompts import ModelPreferenceFactory
 from tests.metrics.conftest import GatewayServer
 from tests.workflows.choosing import LARGE, SMALL, Choosing, make_choosing, question_of, selection_of, start
 from tests.workflows.test_consulting import SECONDS, ask_silent_models, begun_call, in_thread
-from workflows.activities import choice
 from workflows.activities.choice import choose_model
-from workflows.contracts import RunRef
+from workflows.activities.finish import finish_run_activity
+from workflows.activities.prepare import prepare_workspace
+from workflows.contracts import CHOICE_ATTEMPTS, RunEnd, RunRef, StepOutcome, Verdict
 from workflows.models import OutboxCommand
 from workflows.operations import stop_run
 from workflows.operations.fingerprint import fingerprint
 from workflows.operations.model_choice import close_choice, follow_choice, open_choice, open_question_of
+from workflows.reconciliation import _fail_lost_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,6 +64,13 @@ def ask(run: AgentRun, *, attempt: int = 1) -> None:
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, attempt=attempt)
     environment.run(choose_model, RunRef(run.account_id, run.pk, asks_for_model=True))
+
+
+def forget_when_it_changed(run: AgentRun) -> None:
+    """As if nothing had happened to the run for an hour."""
+    with owner_connection() as owner:
+        owner.execute("SET LOCAL session_replication_role = replica")
+        owner.execute("UPDATE agent_runs SET updated_at = now() - interval '1 hour' WHERE id = %s", [run.pk])
 
 
 def fresh(run: AgentRun) -> AgentRun:
@@ -193,6 +205,36 @@ def test_an_answer_that_comes_after_the_run_has_begun_changes_nothing():
     assert selection_of(run).reason == f"{RULES} The meta-agent was asked, and not followed: It did not answer in time."
 
 
+@pytest.mark.parametrize(
+    ("step", "status", "why"),
+    [
+        (lambda ref: ActivityEnvironment().run(prepare_workspace, ref), RunStatus.FAILED, "It did not answer in time."),
+        (
+            lambda ref: ActivityEnvironment().run(finish_run_activity, RunEnd(ref, StepOutcome(Verdict.STOPPED))),
+            RunStatus.STOPPED,
+            "The run ended before it answered.",
+        ),
+        (lambda ref: _fail_lost_run(ref.run_id), RunStatus.STOPPED, "The run ended before it answered."),
+    ],
+    ids=["prepare", "finish", "lost"],
+)
+def test_no_question_outlives_the_time_in_which_it_could_be_answered(
+    step: Callable[[RunRef], object], status: RunStatus, why: str, settings: Any, tmp_path: Path
+):
+    settings.RUNS_DIR = tmp_path
+    run = asked(make_choosing())
+    forget_when_it_changed(run)
+
+    step(RunRef(run.account_id, run.pk, asks_for_model=True))
+
+    question = question_of(run)
+    assert question.consultation is not None
+    assert (question.status, question.consultation.status) == (ModelQuestionStatus.SET_ASIDE, status)
+    assert selection_of(run).reason.endswith(f"not followed: {why}")
+    with platform():
+        assert BudgetReservation.objects.get(agent_run=question.consultation).closed_at is not None
+
+
 def test_the_database_keeps_the_model_of_a_run_that_has_begun():
     choosing = make_choosing()
     run = start(choosing)
@@ -202,8 +244,8 @@ def test_the_database_keeps_the_model_of_a_run_that_has_begun():
         AgentRun.objects.filter(pk=run.pk).update(language_model=choosing.large)
 
 
-def test_the_activity_asks_through_the_gateway_and_books_what_it_cost(gateway: GatewayServer, settings: object):
-    settings.GATEWAY_SOCKET = gateway.socket  # type: ignore[attr-defined]
+def test_the_activity_asks_through_the_gateway_and_books_what_it_cost(gateway: GatewayServer, settings: Any):
+    settings.GATEWAY_SOCKET = gateway.socket
     run = start(make_choosing(body="Two workers meet a deadlock."))
 
     ask(run)
@@ -222,8 +264,8 @@ def test_the_activity_asks_through_the_gateway_and_books_what_it_cost(gateway: G
     assert Decimal(0) < usage.cost_usd < Decimal("0.10")
 
 
-def test_a_question_that_no_budget_pays_for_leaves_the_rules_choice(gateway: GatewayServer, settings: object):
-    settings.GATEWAY_SOCKET = gateway.socket  # type: ignore[attr-defined]
+def test_a_question_that_no_budget_pays_for_leaves_the_rules_choice(gateway: GatewayServer, settings: Any):
+    settings.GATEWAY_SOCKET = gateway.socket
     choosing = make_choosing()
     CostBudgetFactory(account=choosing.account, period="day", limit_usd=Decimal("1.5"))
     run = start(choosing)
@@ -234,22 +276,22 @@ def test_a_question_that_no_budget_pays_for_leaves_the_rules_choice(gateway: Gat
     assert selection_of(run).reason.startswith(f"{RULES} The meta-agent could not be asked: ")
 
 
-def test_only_the_last_attempt_gives_up(settings: object):
-    settings.GATEWAY_SOCKET = "/nonexistent/gateway.sock"  # type: ignore[attr-defined]
+def test_only_the_last_attempt_gives_up(settings: Any):
+    settings.GATEWAY_SOCKET = "/nonexistent/gateway.sock"
     run = start(make_choosing())
     with pytest.raises(ApplicationError, match="The gateway does not answer"):
         ask(run)
     assert question_of(run).status == ModelQuestionStatus.ASKING
-    ask(run, attempt=choice.CHOICE_ATTEMPTS)
+    ask(run, attempt=CHOICE_ATTEMPTS)
     assert selection_of(run).reason == (
         f"{RULES} The meta-agent was asked, and not followed: The gateway does not answer: ConnectError."
     )
 
 
 def test_stopping_the_run_stops_the_question_within_seconds(
-    gateway: GatewayServer, settings: object, eventually: Callable[[Callable[[], bool]], None]
+    gateway: GatewayServer, settings: Any, eventually: Callable[[Callable[[], bool]], None]
 ):
-    settings.GATEWAY_SOCKET = gateway.socket  # type: ignore[attr-defined]
+    settings.GATEWAY_SOCKET = gateway.socket
     choosing = make_choosing()
     ask_silent_models(choosing.account)
     run = start(choosing)

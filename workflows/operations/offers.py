@@ -55,7 +55,7 @@ def _offer(
         **asdict(candidate),
         price=_price(prices),
         history="" if history is None else _history(history),
-        note=TOO_DEAR if history is not None and history.mean_cost_usd > money else "",
+        note=TOO_DEAR if history is not None and (history.mean_cost_usd or 0) > money else "",
     )
 
 
@@ -69,4 +69,5 @@ def _history(history: ModelHistory) -> str:
     judged = history.merged + history.unmerged
     merged = f", {history.merged} of {judged} pull requests merged" if judged else ""
     runs = "1 run" if history.runs == 1 else f"{history.runs} runs"
-    return f"{runs}, {history.completed} completed{merged}, {history.mean_cost_usd:.2f} USD a run"
+    cost = "" if history.mean_cost_usd is None else f", {history.mean_cost_usd:.2f} USD a run"
+    return f"{runs}, {history.completed} completed{merged}{cost}"

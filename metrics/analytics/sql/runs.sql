@@ -72,11 +72,12 @@ CROSS JOIN LATERAL (
 
 -- name: history_by_model
 -- Per model, of the newest runs of one project that succeeded or failed: how many, what became of their pull requests,
--- what one cost on average. The index agent_runs_recent gives the newest.
+-- what one cost on average where all of its calls had a price. The index agent_runs_recent gives the newest.
 SELECT newest.language_model_id, count(*), count(*) FILTER (WHERE newest.status = 'completed'),
-       count(*) FILTER (WHERE worth.is_merged), count(*) FILTER (WHERE NOT worth.is_merged), avg(newest.cost_usd)
+       count(*) FILTER (WHERE worth.is_merged), count(*) FILTER (WHERE NOT worth.is_merged),
+       avg(newest.cost_usd) FILTER (WHERE newest.unpriced_calls = 0)
 FROM (
-    SELECT id, language_model_id, status, cost_usd FROM agent_runs
+    SELECT id, language_model_id, status, cost_usd, unpriced_calls FROM agent_runs
     WHERE account_id = %(account)s AND project_id = %(project)s AND status IN ('completed', 'failed')
     ORDER BY created_at DESC, id DESC LIMIT %(newest)s
 ) newest
