@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.core.management import call_command
-
 from accounts.models import Account, User
 from agent_runs.models import AgentRun, ModelQuestion, ModelSelection
 from paid.lib.tenancy import platform, tenant
 from projects.models import Issue, Project
+from prompts.files import seed_files
 from prompts.models import LanguageModel
+from prompts.seeding import seed_prompt
 from tests.factories import account_with_owner
 from tests.factories.projects import IssueFactory, ProjectFactory
 from tests.factories.prompts import LanguageModelFactory, ModelPriceFactory
 from workflows.operations import start_run
+from workflows.operations.model_choice import CHOICE_PROMPT
+from workflows.operations.runs import CODING_PROMPT
 
 CAP = "0.10"
 SMALL, LARGE = "scripted/small", "scripted/large"
@@ -32,10 +34,10 @@ class Choosing:
 
 def make_choosing(*, body: str = "Slugs have holes.", is_on: bool = True) -> Choosing:
     """The small model is the rules' choice."""
-    call_command("seed_prompts", verbosity=0)
-    call_command("sync_models", verbosity=0)
     with platform():
-        LanguageModel.objects.filter(model_id="scripted-demo").update(is_active=False)
+        for file in seed_files():
+            if file.slug in (CODING_PROMPT, CHOICE_PROMPT):
+                seed_prompt(file)
     account, owner = account_with_owner()
     settings = {"is_demo": True, "meta_agent": {"is_on": is_on, "cap_usd": CAP}, "limits": {"cost_usd": "1.5"}}
     project = ProjectFactory(account=account, settings=settings)

@@ -34,7 +34,7 @@ from workflows.operations.fingerprint import fingerprint
 from workflows.operations.model_choice import close_choice, follow_choice, open_choice, open_question_of
 from workflows.reconciliation import _fail_lost_run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 RULES = "Scripted model: this is a sample project."
 
@@ -205,6 +205,7 @@ def test_an_answer_that_comes_after_the_run_has_begun_changes_nothing():
     assert selection_of(run).reason == f"{RULES} The meta-agent was asked, and not followed: It did not answer in time."
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("step", "status", "why"),
     [
@@ -276,6 +277,7 @@ def test_a_question_that_no_budget_pays_for_leaves_the_rules_choice(gateway: Gat
     assert selection_of(run).reason.startswith(f"{RULES} The meta-agent could not be asked: ")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_only_the_last_attempt_gives_up(settings: Any):
     settings.GATEWAY_SOCKET = "/nonexistent/gateway.sock"
     run = start(make_choosing())

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 from django.conf import settings
@@ -133,7 +134,7 @@ async def _text_of(response: httpx.Response) -> str:
     async for line in response.aiter_lines():
         if not line.startswith("data:"):
             continue
-        event = json.loads(line[5:])
+        event = _event_of(line[5:])
         delta = event.get("delta") or {}
         if event.get("type") == "content_block_delta" and delta.get("type") == "text_delta":
             parts.append(delta["text"])
@@ -146,6 +147,16 @@ async def _text_of(response: httpx.Response) -> str:
     if not is_complete:
         raise ApplicationError("The model's answer broke off.", type="AnswerBrokeOff")
     return "".join(parts)
+
+
+def _event_of(text: str) -> dict[str, Any]:
+    try:
+        event = json.loads(text)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise ApplicationError("What the model's provider sends cannot be read.", type="AnswerBrokeOff")
+    return event
 
 
 def _refused(status: int, body: bytes) -> Exception:
