@@ -87,3 +87,19 @@ async def test_a_stop_for_a_run_that_has_ended_does_nothing(skipping: WorkflowEn
         summary = await (await ask(skipping.client, STOP_SIGNAL, 7)).result()
     assert summary == IssueSummary(runs=0)
     assert [end.outcome.verdict for end in steps.ends] == [Verdict.DONE]
+
+
+async def test_a_run_whose_command_says_so_asks_for_its_model(skipping: WorkflowEnvironment):
+    steps = Steps()
+    handle: WorkflowHandle[object, IssueSummary] = await skipping.client.start_workflow(
+        ISSUE_WORKFLOW,
+        IssueInput(pending=(RunRef(1, 7),)),
+        id="issue-1-42",
+        task_queue=CONTROL_QUEUE,
+        start_signal=START_SIGNAL,
+        start_signal_args=[{"account_id": 1, "run_id": 8, "asks_for_model": True}],
+        result_type=IssueSummary,
+    )
+    async with workers(skipping.client, steps):
+        await handle.result()
+    assert [call for call in steps.calls if call.startswith("choose_model")] == ["choose_model 8"]
