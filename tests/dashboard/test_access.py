@@ -69,11 +69,12 @@ def test_a_member_sees_every_page_that_is_read(world: World, bob: Client):
 
 
 ADMINS_ONLY = (
+    "project_meta_agent",
     "settings_github_connect", "settings_github_revoke", "settings_keys_add", "settings_keys_revoke",
     "settings_budgets_set", "settings_budgets_remove", "settings_budgets_webhook", "settings_budgets_webhook_remove",
     "run_grant", "experiment_start", "experiment_resume", "experiment_conclude", "settings_api_create",
     "settings_api_revoke", "settings_quality_set", "prompt_evolution_policy", "prompt_evolution_try",
-    "prompt_evolution_reject", "preference_add", "preference_move", "preference_remove", "project_meta_agent",
+    "prompt_evolution_reject", "preference_add", "preference_move", "preference_remove",
 )  # fmt: skip
 WORK = (
     "demo_start", "issue_new", "issue_run", "run_stop", "run_retry", "run_resume", "prompt_edit", "prompt_promote",
