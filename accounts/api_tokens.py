@@ -33,6 +33,11 @@ class TokenHolder:
     name: str
     scopes: frozenset[str]
 
+    @property
+    def actor_name(self) -> str:
+        """Who did what a program did by it, in the audit log."""
+        return f"API token “{self.name}”"
+
     def may(self, scope: ApiScope) -> bool:
         return scope.value in self.scopes
 
@@ -72,10 +77,10 @@ def revoke_api_token(*, token: ApiToken, actor: User) -> None:
         _audit(token, "api_token.revoked", actor)
 
 
-def holder_of(secret: str) -> TokenHolder | None:
-    """Who this token speaks for; None when it is unknown, revoked or expired. Needs no tenant's context."""
+def holder_of(digest: bytes) -> TokenHolder | None:
+    """Who the token speaks for; None when it is unknown, revoked or expired. Needs no tenant's context."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT token_id, of_account, name, scopes FROM use_api_token(%s)", [digest_of(secret)])
+        cursor.execute("SELECT token_id, of_account, name, scopes FROM use_api_token(%s)", [digest])
         row = cursor.fetchone()
     return None if row is None else TokenHolder(row[0], row[1], row[2], frozenset(row[3]))
 

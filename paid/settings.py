@@ -82,6 +82,11 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
+# --- HTTP API -------------------------------------------------------------------------------------
+# What one token may ask, and how many refused tokens may come from one address before it is left waiting; 0: no limit.
+API_REQUESTS_PER_MINUTE = env.int("API_REQUESTS_PER_MINUTE", default=1200)
+API_REFUSALS_PER_MINUTE = env.int("API_REFUSALS_PER_MINUTE", default=20)
+
 # --- Database -------------------------------------------------------------------------------------
 # `default` is the application's role: paid_app logs in and is paid_tenant until a context says otherwise.
 # `owner` owns every table: migrations, the test database, backup. Nothing else may use it.

@@ -38,6 +38,8 @@ from tests.database import Baseline  # noqa: E402
 # Each test client makes its own middleware, which would look through all static files each time; the browser's tests
 # have a server of their own for them.
 settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
+# All tests come from one address.
+settings.API_REFUSALS_PER_MINUTE = 0
 
 
 def pytest_unconfigure() -> None:

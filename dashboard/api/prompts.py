@@ -3,28 +3,21 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, Field, StringConstraints
 
-from accounts.api_tokens import digest_of
+from accounts.api_tokens import TokenHolder
 from accounts.models import ApiScope
-from dashboard.api.endpoints import (
-    Body,
-    bearer_token,
-    body_of,
-    endpoint,
-    holder,
-    json_response,
-    missing_scope,
-    token_refused,
-)
-from dashboard.api.problems import Problem
-from paid.lib.tenancy import tenant
+from dashboard.api.endpoints import Body, missing_scope, operation, token_refused
+from dashboard.api.problems import Kind, Problem
 from prompts.errors import PromptNotFound, TokenMayNotRead, TokenRefused, UnknownProject
 from prompts.labels import move_label
 from prompts.models import Prompt, PromptVersion
 from prompts.models.prompts import LABEL_PATTERN, SLUG_PATTERN
 from prompts.resolution import resolve_prompt_by_token
+
+PROMPT_NOT_FOUND = Kind(HTTPStatus.NOT_FOUND, "prompt_not_found")
+PROJECT_NOT_FOUND = Kind(HTTPStatus.NOT_FOUND, "project_not_found")
+VERSION_NOT_FOUND = Kind(HTTPStatus.NOT_FOUND, "version_not_found")
 
 Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=100)]
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
@@ -65,14 +58,24 @@ class LabelShown(BaseModel):
     version: int
 
 
-@endpoint("POST")
-def resolve(request: HttpRequest) -> HttpResponse:
-    """Who asks is looked up together with the prompt: this is one round trip to the database."""
-    token = bearer_token(request)
-    asked = body_of(request, ResolveRequest)
+@operation(
+    "POST",
+    scope=ApiScope.PROMPTS_READ,
+    takes=ResolveRequest,
+    gives=ResolvedVersion,
+    problems=(PROMPT_NOT_FOUND, PROJECT_NOT_FOUND),
+    looks_up_token=True,  # together with the prompt, in one round trip to the database
+)
+def resolve_prompt(token_digest: bytes, asked: ResolveRequest) -> ResolvedVersion:
+    """The version of a prompt that a subject gets.
+
+    The nearest prompt with this slug wins: the project's, the account's, the one that comes with Paid. The same
+    `subject` gets the same variant of a running experiment for as long as that runs; without a subject it is the
+    version in use. With a `label` it is the version that the label stands on, and no experiment applies.
+    """
     try:
         found = resolve_prompt_by_token(
-            token_digest=digest_of(token),
+            token_digest=token_digest,
             project_id=asked.project_id,
             slug=asked.slug,
             subject=asked.subject,
@@ -83,38 +86,41 @@ def resolve(request: HttpRequest) -> HttpResponse:
     except TokenMayNotRead:
         raise missing_scope(ApiScope.PROMPTS_READ) from None
     except UnknownProject as error:
-        raise Problem(HTTPStatus.NOT_FOUND, "project_not_found", str(error)) from None
+        raise Problem(PROJECT_NOT_FOUND, str(error)) from None
     except PromptNotFound as error:
-        raise Problem(HTTPStatus.NOT_FOUND, "prompt_not_found", str(error)) from None
-    return json_response(
-        ResolvedVersion(
-            slug=asked.slug,
-            prompt_id=found.prompt_id,
-            version_id=found.prompt_version_id,
-            version=found.version,
-            scope=found.scope,
-            label=asked.label,
-            experiment_variant_id=found.ab_variant_id,
-            template=found.template,
-            system_prompt=found.system_prompt,
-        )
+        raise Problem(PROMPT_NOT_FOUND, str(error)) from None
+    return ResolvedVersion(
+        slug=asked.slug,
+        prompt_id=found.prompt_id,
+        version_id=found.prompt_version_id,
+        version=found.version,
+        scope=found.scope,
+        label=asked.label,
+        experiment_variant_id=found.ab_variant_id,
+        template=found.template,
+        system_prompt=found.system_prompt,
     )
 
 
-@endpoint("PUT")
-def label(request: HttpRequest, prompt_id: int, name: str) -> HttpResponse:
-    """Let a label stand on a version of one of the account's own prompts. Twice is once."""
-    who = holder(request, ApiScope.PROMPTS_WRITE)
-    asked = body_of(request, LabelRequest)
-    with tenant(who.account_id):
-        prompt = Prompt.objects.filter(account_id=who.account_id, pk=prompt_id).first()
-        if prompt is None:
-            detail = "The token's account has no such prompt of its own."
-            raise Problem(HTTPStatus.NOT_FOUND, "prompt_not_found", detail)
-        version = PromptVersion.objects.filter(
-            account_id=who.account_id, prompt_id=prompt_id, version=asked.version
-        ).first()
-        if version is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "version_not_found", f"The prompt has no version {asked.version}.")
-        move_label(prompt=prompt, name=name, version=version, actor=None, actor_name=f"API token “{who.name}”")
-    return json_response(LabelShown(prompt_id=prompt.pk, label=name, version_id=version.pk, version=version.version))
+@operation(
+    "PUT",
+    scope=ApiScope.PROMPTS_WRITE,
+    takes=LabelRequest,
+    gives=LabelShown,
+    problems=(PROMPT_NOT_FOUND, VERSION_NOT_FOUND),
+)
+def put_label(who: TokenHolder, asked: LabelRequest, *, prompt_id: int, name: str) -> LabelShown:
+    """Let a label stand on a version of one of the account's own prompts.
+
+    It stands on one version at a time: where it stood before, it stands no more. Said twice it is said once.
+    """
+    prompt = Prompt.objects.filter(account_id=who.account_id, pk=prompt_id).first()
+    if prompt is None:
+        raise Problem(PROMPT_NOT_FOUND, "The token's account has no such prompt of its own.")
+    version = PromptVersion.objects.filter(
+        account_id=who.account_id, prompt_id=prompt_id, version=asked.version
+    ).first()
+    if version is None:
+        raise Problem(VERSION_NOT_FOUND, f"The prompt has no version {asked.version}.")
+    move_label(prompt=prompt, name=name, version=version, actor=None, actor_name=who.actor_name)
+    return LabelShown(prompt_id=prompt.pk, label=name, version_id=version.pk, version=version.version)

@@ -2,15 +2,16 @@
 
 from django.urls import path, re_path
 
-from dashboard.api import prompts
-from dashboard.api.endpoints import nowhere
-from prompts.models.prompts import LABEL_PATTERN
+import dashboard.api.addresses  # noqa: F401 - registers what the addresses below hold
+from dashboard.api import document, prompts
+from dashboard.api.endpoints import endpoint, nowhere
 
 urlpatterns = [
-    path("prompts/resolve", prompts.resolve, name="api_prompts_resolve"),
-    re_path(
-        rf"^prompts/(?P<prompt_id>[0-9]{{1,18}})/labels/(?P<name>{LABEL_PATTERN.strip('^$')})$",
-        prompts.label,
+    path("openapi.json", endpoint(document.read_openapi), name="api_openapi"),
+    path("prompts/resolve", endpoint(prompts.resolve_prompt), name="api_prompts_resolve"),
+    path(
+        "prompts/<identity:prompt_id>/labels/<label_name:name>",
+        endpoint(prompts.put_label),
         name="api_prompt_label",
     ),
     re_path("", nowhere),
