@@ -214,6 +214,9 @@ class ApiScope(models.TextChoices):
 
     PROMPTS_READ = "prompts:read", "Read and resolve prompts"
     PROMPTS_WRITE = "prompts:write", "Move labels of prompts"
+    RUNS_READ = "runs:read", "Read runs and their logs"
+    RUNS_WRITE = "runs:write", "Start, stop and judge runs"
+    COSTS_READ = "costs:read", "Read what was spent"
 
 
 class ApiToken(Changed):

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from metrics.models import GatewayCall
 from paid.lib.tenancy import platform
 from projects.models import ClaimState, WebhookDelivery
-from workflows.models import OutboxCommand, WorkflowState
+from workflows.models import OutboxCommand, RunRequest, WorkflowState
 
 KEPT = timedelta(days=30)
 # Short transactions: nobody waits for a lock of ours, and what was done stays done.
@@ -47,6 +47,11 @@ def _closed_calls() -> QuerySet[GatewayCall]:
     return GatewayCall.objects.filter(closed_at__lt=Now() - KEPT)
 
 
+def _answered_requests() -> QuerySet[RunRequest]:
+    """A program repeats what it asked within minutes."""
+    return RunRequest.objects.filter(created_at__lt=Now() - KEPT)
+
+
 def _expired_sessions() -> QuerySet[Session]:
     return Session.objects.filter(expire_date__lt=Now())
 
@@ -56,6 +61,7 @@ _OVER: tuple[Callable[[], QuerySet[Any]], ...] = (
     _ended_workflows,
     _settled_deliveries,
     _closed_calls,
+    _answered_requests,
     _expired_sessions,
 )
 

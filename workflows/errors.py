@@ -14,3 +14,10 @@ class ProjectIsSwitchedOff(CannotStart):
 
 class IssueIsClosed(CannotStart):
     """The issue is closed. Open it again, then start the run."""
+
+
+class KeyIsTaken(Exception):
+    """Something else was asked for under this key before. Take another key for another request."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

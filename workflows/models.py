@@ -7,8 +7,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Account
+from agent_runs.models import AgentRun
 from paid.lib.columns import Changed, Created
-from paid.lib.constraints import one_of
+from paid.lib.constraints import TenantForeignKey, one_of
 
 
 class WorkflowStatus(models.TextChoices):
@@ -87,3 +88,24 @@ class OutboxCommand(Created):
 
     def __str__(self) -> str:
         return f"{self.signal} → {self.workflow_id}"
+
+
+class RunRequest(Created):
+    """A start of a run that a program asked for under a key of its own. The same key again is the same run."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=255)
+    digest = models.BinaryField(max_length=32)  # SHA-256 of what was asked
+    agent_run = models.ForeignKey(AgentRun, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+
+    class Meta:
+        db_table = "run_requests"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "key"], name="run_requests_key_unique"),
+            TenantForeignKey(column="agent_run_id", to="agent_runs", name="run_requests_run_fk", on_delete="CASCADE"),
+        ]
+        # What retention looks for.
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="run_requests_age")]
+
+    def __str__(self) -> str:
+        return f"{self.key} → run {self.agent_run_id}"

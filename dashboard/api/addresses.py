@@ -12,7 +12,7 @@ class Identity:
     """The id of a row: a bigint holds 18 digits whatever they are."""
 
     regex = "[0-9]{1,18}"
-    schema: dict[str, Any] = {"type": "integer", "minimum": 1, "format": "int64"}  # noqa: RUF012 - read only
+    schema: dict[str, Any] = {"type": "integer", "minimum": 1, "format": "int64", "examples": [42]}  # noqa: RUF012 - read only
 
     def to_python(self, value: str) -> int:
         return int(value)
@@ -23,7 +23,7 @@ class Identity:
 
 class LabelName(StringConverter):
     regex = LABEL_PATTERN.strip("^$")
-    schema: dict[str, Any] = {"type": "string", "pattern": LABEL_PATTERN}  # noqa: RUF012 - read only
+    schema: dict[str, Any] = {"type": "string", "pattern": LABEL_PATTERN, "examples": ["production"]}  # noqa: RUF012 - read only
 
 
 register_converter(Identity, "identity")

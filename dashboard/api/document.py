@@ -12,13 +12,14 @@ from typing import Any, Literal
 from django.http import HttpResponse
 from django.urls import URLPattern, get_resolver
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from dashboard.api.endpoints import (
     FAILED,
     HTTPS_REQUIRED,
     INCOMPLETE,
     INVALID,
+    KEY_PATTERN,
     MISSING_SCOPE,
     TOKEN_MISSING,
     TOKEN_REFUSED,
@@ -34,6 +35,7 @@ Json = dict[str, Any]
 Mode = Literal["validation", "serialization"]
 ADDRESSES = "dashboard.api.urls"
 ROOT = "/api/v1"
+TEMPLATE = "#/components/schemas/{model}"
 DESCRIPTION = """\
 Programs come with a token of the account, which an admin makes under Settings, API tokens, and send it as
 `Authorization: Bearer paid_…`. A token may do what its scopes say. Errors are problem details (RFC 9457) with a `code`
@@ -45,6 +47,20 @@ LIMIT_HEADERS = {
     "RateLimit": "How many requests the token has left (`r`), and the seconds until it has all of them again (`t`).",
     "RateLimit-Policy": "The limit: so many requests (`q`) in so many seconds (`w`).",
 }
+KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Yours for this request, the same when you send it again. Another request under it is refused.",
+    "schema": {"type": "string", "pattern": f"^{KEY_PATTERN}$"},
+}
+
+
+class _Schemas(GenerateJsonSchema):
+    """Without titles, which would only say each name once more."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,10 @@ class Endpoint:
 
 @operation("GET", scope=None, gives=None)
 def read_openapi() -> HttpResponse:
-    """This document. It needs no token and holds nothing of any account."""
+    """The OpenAPI document of this API.
+
+    It holds nothing of any account.
+    """
     # It changes with a release only.
     headers = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
     return HttpResponse(json.dumps(openapi()), content_type="application/json", headers=headers)
@@ -125,7 +144,11 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Json, Json]:
             models[one.takes, "validation"] = None
         if one.gives is not None:
             models[one.gives, "serialization"] = None
-    refs, described = models_json_schema(list(models), ref_template="#/components/schemas/{model}")
+    refs, described = models_json_schema(list(models), ref_template=TEMPLATE, schema_generator=_Schemas)
+    for schema in described["$defs"].values():
+        if "enum" in schema:
+            # These are the columns' own: what is said of them is for who reads the code.
+            schema.pop("description", None)
     return {model.__name__: ref for (model, _), ref in refs.items()}, described["$defs"]
 
 
@@ -136,7 +159,7 @@ def _operation(one: Endpoint, refs: Json, schemas: Json) -> Json:
         "operationId": wanted.name,
         "tags": [one.path.split("/")[1].partition(".")[0]],
         "summary": " ".join(summary.split()),
-        "parameters": [*_in_path(one), *_in_query(wanted, schemas)],
+        "parameters": [*_in_path(one), *_in_query(wanted, schemas), *([KEY] if wanted.takes_key else [])],
         "responses": {str(wanted.status.value): _success(wanted, refs)} | _refusals(wanted, refs),
     }
     if rest:
@@ -158,9 +181,20 @@ def _in_query(wanted: Operation, schemas: Json) -> list[Json]:
     shape = schemas[wanted.takes.__name__]
     required = shape.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        {"name": name, "in": "query", "required": name in required} | _parameter(schema)
         for name, schema in shape["properties"].items()
     ]
+
+
+def _parameter(schema: Json) -> Json:
+    """A parameter is there or not: null, and a default that means none, are the code's own."""
+    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind != {"type": "null"}]
+    kind = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    default = {"default": schema["default"]} if schema.get("default") else {}
+    said = {"description": schema["description"]} if "description" in schema else {}
+    return said | {
+        "schema": {name: value for name, value in kind.items() if name not in ("default", "description")} | default
+    }
 
 
 def _success(wanted: Operation, refs: Json) -> Json:

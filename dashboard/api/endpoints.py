@@ -5,6 +5,7 @@ page about the API are made of it (dashboard.api.document).
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -37,6 +38,7 @@ TOO_LARGE = Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large")
 INCOMPLETE = Kind(HTTPStatus.BAD_REQUEST, "incomplete")
 INVALID = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid")
 
+KEY_PATTERN = "[!-~]{1,255}"
 View = Callable[..., HttpResponseBase]
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -59,7 +61,7 @@ class Operation:
 
     It runs in the transaction of the holder's account. One that `looks_up_token` itself gets the token's digest, and
     no transaction; one without a `scope` is for everybody and gets neither. `media_type` is of an answer that is not
-    one JSON object: then `gives` is what its lines are.
+    one JSON object: then `gives` is what its lines are. One that `takes_key` gets the request's idempotency key.
     """
 
     run: Callable[..., BaseModel | HttpResponseBase]
@@ -70,6 +72,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
     problems: tuple[Kind, ...] = ()
     looks_up_token: bool = False
+    takes_key: bool = False
     media_type: str = "application/json"
 
     @property
@@ -153,6 +156,8 @@ def _run(
     assert wanted.scope is not None  # for mypy: _answer has seen to it  # noqa: S101
     who = _holder(digest, wanted.scope)
     asked = _asked(wanted, request)
+    if wanted.takes_key:
+        arguments = arguments | {"key": _idempotency_key(request)}
     with tenant(who.account_id):
         return wanted.run(who, *asked, **arguments)
 
@@ -191,6 +196,18 @@ def _asked(wanted: Operation, request: HttpRequest) -> list[BaseModel]:
         given = {name: value for name, value in request.GET.items() if value}
         return [_held(lambda: wanted.takes.model_validate(given))]  # type: ignore[union-attr]
     return [body_of(request, wanted.takes)]
+
+
+def _idempotency_key(request: HttpRequest) -> str | None:
+    """With or without the quotes that draft-ietf-httpapi-idempotency-key-header has around it."""
+    key = str(request.META.get("HTTP_IDEMPOTENCY_KEY", "")).strip()
+    if key[:1] == '"' and key[-1:] == '"':
+        key = key[1:-1]
+    if not re.fullmatch(KEY_PATTERN, key or "-"):
+        detail = "1 to 255 visible characters of ASCII"
+        errors = [FieldProblem(field="Idempotency-Key", detail=detail)]
+        raise Problem(INVALID, f"Idempotency-Key: {detail}", errors=errors)
+    return key or None
 
 
 def body_of(request: HttpRequest, shape: type[Shape]) -> Shape:

@@ -34,7 +34,9 @@ class ProblemDetails(BaseModel):
     detail: str
     errors: list[FieldProblem] | None = Field(None, description="What is wrong with which field, with code `invalid`.")
     violated_policies: list[str] | None = Field(
-        None, serialization_alias="violated-policies", description="The names of the limits that are used up, with status 429."
+        None,
+        serialization_alias="violated-policies",
+        description="The names of the limits that are used up, with status 429.",
     )
 
 

@@ -9,6 +9,7 @@ from accounts.api_tokens import TokenHolder
 from accounts.models import ApiScope
 from dashboard.api.endpoints import Body, missing_scope, operation, token_refused
 from dashboard.api.problems import Kind, Problem
+from dashboard.api.shapes import Identity, Text
 from prompts.errors import PromptNotFound, TokenMayNotRead, TokenRefused, UnknownProject
 from prompts.labels import move_label
 from prompts.models import Prompt, PromptVersion
@@ -21,34 +22,32 @@ VERSION_NOT_FOUND = Kind(HTTPStatus.NOT_FOUND, "version_not_found")
 
 Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=100)]
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
-# PostgreSQL keeps no NUL in a text.
-Subject = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=500)]
-Identity = Annotated[int, Field(gt=0, lt=2**63)]
+Subject = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 
 
 class ResolveRequest(Body):
-    slug: Slug
-    subject: Subject | None = None
-    project_id: Identity | None = None
-    label: Label | None = None
+    slug: Slug = Field(examples=["coding.implement_issue"])
+    subject: Subject | None = Field(
+        None, description="Who or what it is for, in your own words.", examples=["issue-17"]
+    )
+    project_id: Identity | None = Field(None, description="Lets the prompt of this project win.")
+    label: Label | None = Field(None, description="Asks for the version that this label stands on.")
 
 
 class ResolvedVersion(BaseModel):
-    """`experiment_variant_id` is what a report on the outcome must name; null when no experiment applies."""
-
     slug: str
     prompt_id: int
     version_id: int
     version: int
     scope: str
     label: str | None
-    experiment_variant_id: int | None
+    experiment_variant_id: int | None = Field(description="Null when no experiment applies.")
     template: str
     system_prompt: str
 
 
 class LabelRequest(Body):
-    version: Annotated[int, Field(gt=0, lt=2**31)]
+    version: Annotated[int, Field(gt=0, lt=2**31, examples=[3])]
 
 
 class LabelShown(BaseModel):

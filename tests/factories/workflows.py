@@ -4,8 +4,9 @@ import factory
 from django.utils import timezone
 
 from tests.factories.accounts import AccountFactory
+from tests.factories.agent_runs import AgentRunFactory
 from tests.factories.base import PlatformFactory
-from workflows.models import OutboxCommand, WorkflowState
+from workflows.models import OutboxCommand, RunRequest, WorkflowState
 
 
 class WorkflowStateFactory(PlatformFactory):
@@ -29,3 +30,13 @@ class OutboxCommandFactory(PlatformFactory):
     task_queue = "control"
     signal = "start_run"
     dedupe_key = factory.Sequence(lambda n: f"command-{n}")
+
+
+class RunRequestFactory(PlatformFactory):
+    class Meta:
+        model = RunRequest
+
+    account = factory.SelfAttribute("agent_run.account")
+    agent_run = factory.SubFactory(AgentRunFactory)
+    key = factory.Sequence(lambda n: f"request-{n}")
+    digest = bytes(32)

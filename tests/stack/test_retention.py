@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from paid import retention
 from paid.lib.tenancy import platform
-from tests.factories.workflows import OutboxCommandFactory, WorkflowStateFactory
+from tests.factories.workflows import OutboxCommandFactory, RunRequestFactory, WorkflowStateFactory
 from workflows.models import OutboxCommand, WorkflowState, WorkflowStatus
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +24,8 @@ def kept() -> tuple[int, int]:
     OutboxCommandFactory(created_at=LONG_AGO, available_at=LONG_AGO)
     WorkflowStateFactory(status=WorkflowStatus.COMPLETED, finished_at=LONG_AGO)
     WorkflowStateFactory(started_at=LONG_AGO)
+    RunRequestFactory(created_at=LONG_AGO)
+    RunRequestFactory()
     command = OutboxCommandFactory(delivered_at=timezone.now())
     state = WorkflowStateFactory(status=WorkflowStatus.COMPLETED, finished_at=timezone.now())
     return command.pk, state.pk
@@ -42,6 +44,7 @@ def test_a_dry_run_counts_and_deletes_nothing(kept: tuple[int, int]):
         "workflow_states": 1,
         "webhook_deliveries": 0,
         "gateway_calls": 0,
+        "run_requests": 1,
         "django_session": 0,
     }
     with platform():
@@ -51,7 +54,7 @@ def test_a_dry_run_counts_and_deletes_nothing(kept: tuple[int, int]):
 def test_it_forgets_what_is_over_and_keeps_what_is_undelivered_or_running(kept: tuple[int, int]):
     deleted = report()
 
-    assert (deleted["outbox"], deleted["workflow_states"]) == (1, 1)
+    assert (deleted["outbox"], deleted["workflow_states"], deleted["run_requests"]) == (1, 1, 1)
     with platform():
         assert OutboxCommand.objects.filter(delivered_at__isnull=True).count() == 1
         assert OutboxCommand.objects.filter(pk=kept[0]).exists()

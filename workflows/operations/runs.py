@@ -53,10 +53,12 @@ def start_run(
     model: LanguageModel | None = None,
     agent: str = DEFAULT_AGENT,
     retry_of: AgentRun | None = None,
+    actor_name: str = "",
 ) -> AgentRun:
     """Decide everything about a run, freeze it on the row, and command its workflow. Call inside of `tenant()`.
 
-    Raises CannotStart, RunAlreadyLive, PromptError, NoModelAvailable or BudgetExhausted; then nothing has changed.
+    `actor_name` is for a program that acts by a token. Raises CannotStart, RunAlreadyLive, PromptError,
+    NoModelAvailable or BudgetExhausted; then nothing has changed.
     """
     if not project.is_active:
         raise ProjectIsSwitchedOff
@@ -69,6 +71,7 @@ def start_run(
     record_audit_event(
         account_id=run.account_id,
         actor=actor,
+        actor_name=actor_name,
         action="run.start",
         object_type="agent_run",
         object_id=run.pk,
@@ -81,12 +84,17 @@ def start_run(
 
 
 @transaction.atomic
-def stop_run(*, run: AgentRun, actor: User | None) -> None:
+def stop_run(*, run: AgentRun, actor: User | None, actor_name: str = "") -> None:
     """Ask a run to stop; the agent is gone within seconds. Asking twice is asking once. Raises RunHasEnded."""
     if not request_stop(run=run, actor=actor):
         return
     record_audit_event(
-        account_id=run.account_id, actor=actor, action="run.stop", object_type="agent_run", object_id=run.pk
+        account_id=run.account_id,
+        actor=actor,
+        actor_name=actor_name,
+        action="run.stop",
+        object_type="agent_run",
+        object_id=run.pk,
     )
     command_run(run, STOP_SIGNAL)
 
