@@ -117,6 +117,7 @@ settings_patterns: Patterns = [
     path("keys/add", settings.settings_keys_add, name="settings_keys_add"),
     path("keys/<int:key_id>/revoke", settings.settings_keys_revoke, name="settings_keys_revoke"),
     path("api/", api_tokens.settings_api, name="settings_api"),
+    path("api/reference/", api_tokens.settings_api_reference, name="settings_api_reference"),
     path("api/create", api_tokens.settings_api_create, name="settings_api_create"),
     path("api/<int:api_token_id>/revoke", api_tokens.settings_api_revoke, name="settings_api_revoke"),
     path("quality/", quality_weights.settings_quality, name="settings_quality"),

@@ -1,5 +1,6 @@
 """Tokens of the HTTP API: made by admins of the account, shown once, revoked."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import F
 from django.http import HttpResponse
@@ -8,6 +9,8 @@ from django.urls import reverse
 
 from accounts.api_tokens import NewApiToken, create_api_token, revoke_api_token
 from accounts.models import ApiToken, Role
+from dashboard.api import document
+from dashboard.api.reference import sections
 from dashboard.forms.settings import ApiTokenForm
 from dashboard.views.access import AccountRequest, account_page, may
 from dashboard.views.asking import Question, ask
@@ -47,6 +50,17 @@ def settings_api_revoke(request: AccountRequest, api_token_id: int) -> HttpRespo
     return ask(request, question)
 
 
+@account_page()
+def settings_api_reference(request: AccountRequest) -> HttpResponse:
+    """What programs may ask, from the OpenAPI document itself."""
+    context = {
+        "words": document.DESCRIPTION,
+        "sections": sections(document.openapi(), request.build_absolute_uri("/")),
+        "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,
+    }
+    return render(request, "dashboard/settings/api_reference.html", context)
+
+
 def _page(request: AccountRequest, form: ApiTokenForm, made: NewApiToken | None = None) -> HttpResponse:
     tokens = ApiToken.objects.filter(account=request.account).select_related("created_by")
     context = {
@@ -54,6 +68,5 @@ def _page(request: AccountRequest, form: ApiTokenForm, made: NewApiToken | None 
         "may_change": may(request, Role.ADMIN),
         "form": form,
         "made": made,
-        "resolve_address": request.build_absolute_uri(reverse("api_prompts_resolve")),
     }
     return render(request, "dashboard/settings/api.html", context, status=422 if form.errors else 200)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,22 @@ def test_it_changes_on_purpose_only(capsys: pytest.CaptureFixture[str]):
     call_command("openapi")
 
     assert json.loads(capsys.readouterr().out) == json.loads(SNAPSHOT.read_text())
+
+
+def test_people_read_the_same_document(alice: Client):
+    page = unescape(alice.get("/a/northwind/settings/api/reference/").content.decode())
+
+    missing = [one.operation.name for one in endpoints() if f'id="{one.operation.name}"' not in page]
+    assert missing == []
+    assert (
+        """curl -s http://testserver/api/v1/runs \\
+  -H "Authorization: Bearer $PAID_TOKEN" \\
+  -H "Idempotency-Key: $(uuidgen)" \\
+  -H "Content-Type: application/json" \\
+  -d '{"project_id": 1, "issue_number": 17}'"""
+        in page
+    )
+    assert "curl -s -X POST http://testserver/api/v1/runs/42/stop" in page
+    assert "curl -s 'http://testserver/api/v1/costs?by=project'" in page
+    assert "<code>runs[].issue.title</code>" in page
+    assert "<code>idempotency_key_reused</code>" in page
