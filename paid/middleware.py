@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 
 from accounts.models import Membership, User
 from paid.lib import replicas
-from paid.lib.tenancy import platform, signed_in, tenant
+from paid.lib.tenancy import give_back_connections, platform, signed_in, tenant
 
 ACCOUNT_PATH = re.compile(r"^/a/(?P<slug>[a-z0-9-]{1,63})/")
 PLATFORM_PATHS = ("/admin/", "/operations/")
@@ -47,6 +47,7 @@ class TenancyMiddleware:
                 httponly=True,
                 samesite="Lax",
             )
+        give_back_connections(response)
         return response
 
     def _dispatch(self, request: HttpRequest) -> HttpResponseBase:

@@ -23,7 +23,7 @@ from accounts.api_tokens import TokenHolder, digest_of, holder_of
 from accounts.models import ApiScope
 from dashboard.api.limits import gate
 from dashboard.api.problems import HEADERS, FieldProblem, Kind, Problem, problem_response
-from paid.lib.tenancy import tenant
+from paid.lib.tenancy import give_back_connections, tenant
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,10 @@ def _run(
     if wanted.takes_key:
         arguments = arguments | {"key": _idempotency_key(request)}
     with tenant(who.account_id):
-        return wanted.run(who, *asked, **arguments)
+        shown = wanted.run(who, *asked, **arguments)
+    if isinstance(shown, HttpResponseBase):
+        give_back_connections(shown)
+    return shown
 
 
 def _bearer_token(request: HttpRequest) -> str:

@@ -12,7 +12,8 @@ This holds against forgotten filters and wrong ids. It does not hold against SQL
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
+from django.http import HttpResponseBase
 
 TENANT_ROLE = "paid_tenant"
 PLATFORM_ROLE = "paid_platform"
@@ -76,3 +77,15 @@ def _exchange(role: str, account_id: str, user_id: str) -> tuple[str, str, str]:
         row = cursor.fetchone()
     assert row is not None  # a SELECT without a table always has its row  # noqa: S101
     return str(row[0]), str(row[1]), str(row[2])
+
+
+def give_back_connections(response: HttpResponseBase) -> None:
+    """Call once the view's transaction is over, in the view's thread.
+
+    Django gives its connections back when the answer has been sent. One that is sent in pieces, for as long as its
+    reader takes, would keep them all that time: its pieces are read by short transactions of their own.
+    """
+    if response.streaming:
+        for one in connections.all(initialized_only=True):
+            if not one.in_atomic_block:
+                one.close()

@@ -1,13 +1,21 @@
 """The event stream: rows by number, resumed where it stopped, ended with the run."""
 
+import asyncio
 import re
+from collections.abc import MutableMapping
 from http import HTTPStatus
+from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from django.db import connection
 from django.test import Client
 
+from accounts.models import ApiScope
 from dashboard import live
+from paid.asgi import application
 from paid.lib.tenancy import platform
+from tests.dashboard.test_api import make_token
 from tests.dashboard.world import LOG, World, make_world
 
 
@@ -96,3 +104,39 @@ def test_without_javascript_the_log_is_pages(ended: tuple[World, Client]):
     page = client.get(f"/a/northwind/runs/{world.run.pk}/log", {"after": "7"}).content.decode()
 
     assert re.findall(r'id="L(\d+)"', page) == ["8", "9"]
+
+
+def connections_in_use(path: str, header: tuple[str, str]) -> list[int]:
+    """How many connections of the pool were taken whenever a piece of the answer was sent."""
+    in_use = []
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "http",
+        "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+        "headers": [(b"host", b"127.0.0.1"), (header[0].encode(), header[1].encode())],
+    }  # fmt: skip
+    asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> MutableMapping[str, Any]:
+        return asked.pop() if asked else await asyncio.Event().wait()  # type: ignore[func-returns-value]
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        pool: Any = connection.pool  # type: ignore[attr-defined]
+        if message.get("body"):
+            in_use.append(pool.get_stats()["pool_size"] - pool.get_stats()["pool_available"])
+
+    asyncio.run(application(scope, receive, send))
+    return in_use
+
+
+def test_a_log_that_is_sent_for_long_keeps_no_connection(ended: tuple[World, Client]):
+    world, client = ended
+    token = make_token(world.account, world.alice, ApiScope.RUNS_READ)
+    session = client.cookies[django_settings.SESSION_COOKIE_NAME].value
+    connection.close()
+
+    page = f"/a/northwind/runs/{world.run.pk}/log"
+    cookie = ("cookie", f"{django_settings.SESSION_COOKIE_NAME}={session}")
+    assert set(connections_in_use(f"{page}.txt", cookie)) == {0}
+    assert set(connections_in_use(f"{page}/stream", cookie)) == {0}
+    bearer = ("authorization", f"Bearer {token}")
+    assert set(connections_in_use(f"/api/v1/runs/{world.run.pk}/log", bearer)) == {0}
