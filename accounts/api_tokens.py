@@ -14,6 +14,7 @@ from accounts.operations import record_audit_event
 
 PREFIX = "paid_"
 HINT_CHARACTERS = 9
+SHOWN_NAME_CHARACTERS = 188
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class TokenHolder:
 
     @property
     def actor_name(self) -> str:
-        """Who did what a program did by it, in the audit log."""
-        return f"API token “{self.name}”"
+        """Who did what a program did by it, in the audit log, whose column has room for as much as a whole name."""
+        name = self.name if len(self.name) <= SHOWN_NAME_CHARACTERS else f"{self.name[: SHOWN_NAME_CHARACTERS - 1]}…"
+        return f"API token “{name}”"
 
     def may(self, scope: ApiScope) -> bool:
         return scope.value in self.scopes

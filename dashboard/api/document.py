@@ -80,7 +80,7 @@ def read_openapi() -> HttpResponse:
     """
     # It changes with a release only.
     headers = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
-    return HttpResponse(json.dumps(openapi()), content_type="application/json", headers=headers)
+    return HttpResponse(_openapi_text(), content_type="application/json", headers=headers)
 
 
 def endpoints() -> list[Endpoint]:
@@ -120,6 +120,11 @@ def openapi() -> Json:
             "schemas": {name: schema for name, schema in sorted(schemas.items()) if name not in queries},
         },
     }
+
+
+@cache
+def _openapi_text() -> str:
+    return json.dumps(openapi())
 
 
 def problems_of(one: Operation) -> list[Kind]:

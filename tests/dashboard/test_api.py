@@ -243,6 +243,15 @@ def test_a_program_moves_a_label_and_the_audit_log_names_its_token(world: World,
         assert (event.data["label"], event.data["from_version_id"], event.data["version"]) == ("production", None, 1)
 
 
+def test_a_token_with_the_longest_name_may_act(world: World, client: Client, writer: str):
+    with platform():
+        ApiToken.objects.filter(name="ci").update(name="n" * 200)
+
+    assert put_label(client, writer, world.prompt.pk, "production", 1).status_code == HTTPStatus.OK
+    with platform():
+        assert AuditEvent.objects.get(action="prompt.label_moved").actor == f"API token “{'n' * 187}…”"
+
+
 def test_a_label_needs_the_scope_and_a_version_that_is_there(world: World, client: Client, reader: str, writer: str):
     assert problem(put_label(client, reader, world.prompt.pk, "production", 1)) == (403, "missing_scope")
     assert problem(put_label(client, writer, world.prompt.pk, "production", 9)) == (404, "version_not_found")

@@ -22,7 +22,7 @@ from tests.factories.projects import IssueFactory, ProjectFactory
 from tests.factories.prompts import StyleGuideFactory
 from workflows.errors import IssueIsClosed, ProjectIsSwitchedOff
 from workflows.models import OutboxCommand
-from workflows.operations import retry_run, start_run, stop_run
+from workflows.operations import retry_run, start_run, start_run_once, stop_run
 from workflows.operations.fingerprint import fingerprint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,6 +118,32 @@ def test_of_many_who_start_at_once_one_gets_a_run(issue: Issue):
         thread.join()
     assert sorted(outcomes) == ["refused"] * 5 + ["started"]
     with platform():
+        assert OutboxCommand.objects.filter(account_id=issue.account_id).count() == 1
+
+
+def test_of_many_who_start_under_one_key_at_once_all_get_the_same_run(issue: Issue):
+    barrier = threading.Barrier(4)
+    runs: list[int] = []
+
+    def attempt() -> None:
+        barrier.wait()
+        try:
+            with tenant(issue.account_id):
+                fresh = Issue.objects.select_related("project__account").get(pk=issue.pk)
+                run = start_run_once(
+                    project=fresh.project, issue=fresh, actor_name="CI", key="deploy-7", digest=bytes(32)
+                )
+            runs.append(run.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with platform():
+        assert runs == [AgentRun.objects.get(issue=issue).pk] * 4
         assert OutboxCommand.objects.filter(account_id=issue.account_id).count() == 1
 
 
