@@ -114,10 +114,12 @@ def connections_in_use(path: str, header: tuple[str, str]) -> list[int]:
         "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
         "headers": [(b"host", b"127.0.0.1"), (header[0].encode(), header[1].encode())],
     }  # fmt: skip
-    asked = [{"type": "http.request", "body": b"", "more_body": False}]
+    asked: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> MutableMapping[str, Any]:
-        return asked.pop() if asked else await asyncio.Event().wait()  # type: ignore[func-returns-value]
+        if not asked:
+            await asyncio.Event().wait()
+        return asked.pop()
 
     async def send(message: MutableMapping[str, Any]) -> None:
         pool: Any = connection.pool  # type: ignore[attr-defined]
