@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -30,8 +30,10 @@ from prompts.experiments.operations import (
     start_experiment,
 )
 from prompts.experiments.querysets import variants_of
-from prompts.models import AbTest, AbTestStatus, AbVariant, Prompt
+from prompts.models import AbTest, AbTestStatus, AbVariant, Prompt, PromptVersion
 from prompts.querysets import prompts_of, versions_of
+
+PROMPTS_OFFERED = 200
 
 
 @account_page("GET", "POST", role=Role.MEMBER)
@@ -56,8 +58,12 @@ def experiment_new(request: AccountRequest) -> HttpResponse:
 
 
 def _choose_prompt(request: AccountRequest) -> HttpResponse:
-    choices = prompts_of(request.account.pk).annotate(version_count=Count("versions")).filter(version_count__gte=2)
-    return render(request, "dashboard/experiments/choose.html", {"form": ChoosePromptForm(choices), "prompts": choices})
+    # Whether there is a second one, which an index says, instead of how many there are.
+    second = PromptVersion.objects.filter(prompt=OuterRef("pk")).order_by("version")[1:2]
+    named = prompts_of(request.account.pk).select_related(None).only("name", "slug")
+    choices = named.filter(Exists(second))[:PROMPTS_OFFERED]
+    context = {"form": ChoosePromptForm(choices), "prompts": choices, "limit": PROMPTS_OFFERED}
+    return render(request, "dashboard/experiments/choose.html", context)
 
 
 def _create(request: AccountRequest, prompt: Prompt, form: ExperimentForm) -> AbTest | None:

@@ -8,23 +8,26 @@ from dashboard.side_by_side import compare
 from dashboard.views.access import AccountRequest, account_page, get_prompt, may
 from metrics.evolution.operations import waiting_proposals
 from prompts.experiments.querysets import experiments_on
+from prompts.listing import PromptPosition, prompt_page
 from prompts.models import AbTestStatus, Prompt, PromptLabel, PromptVersion
-from prompts.querysets import prompts_of, versions_of
+from prompts.querysets import versions_of
 from prompts.search import MAX_TEXT_CHARACTERS, search_prompts
 
 HITS_SHOWN = 20
+PAGE_SIZE = 50
 
 
 @account_page()
 def prompts(request: AccountRequest) -> HttpResponse:
-    """All prompts, or those that answer `text`: by their current versions, or with `versions=all` by every one."""
+    """All prompts, in pages, or those that answer `text`: by their current versions, or with `versions=all` by all."""
     text = request.GET.get("text", "").strip()[:MAX_TEXT_CHARACTERS]
     every_version = request.GET.get("versions") == "all"
     context = {"text": text, "every_version": every_version, "limit": HITS_SHOWN}
     if text:
         context["result"] = search_prompts(text=text, limit=HITS_SHOWN, every_version=every_version)
     else:
-        context["prompts"] = prompts_of(request.account.pk)
+        after = PromptPosition.parse(request.GET.get("after", ""))
+        context["page"] = prompt_page(request.account.pk, after=after, size=PAGE_SIZE)
     # A boosted or restored page asks for the whole of it.
     is_fragment = request.htmx and not request.htmx.history_restore_request
     return render(request, f"dashboard/prompts/{'rows' if is_fragment else 'list'}.html", context)

@@ -73,6 +73,8 @@ class Prompt(Changed):
             TenantForeignKey(column="project_id", to="projects", name="prompts_project_fk", on_delete="CASCADE"),
             TenantForeignKey(column="current_version_id", to="prompt_versions", name="prompts_current_version_fk"),
         ]
+        # The list of them, in pages: NULL, which is the account's own, comes last in a slug.
+        indexes: ClassVar = [models.Index(fields=["account", "slug", "project"], name="prompts_in_order")]
 
     def __str__(self) -> str:
         return self.slug

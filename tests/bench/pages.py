@@ -49,7 +49,8 @@ def pages(bench: Bench) -> Iterator[Figure]:
         "first page of failed runs": f"{account}/runs/?status=failed",
         "first page of failed runs of a project": f"{account}/runs/?status=failed&project={world.project_id}",
         "one run with its log": f"{account}/runs/{world.longest_run.run_id}/",
-        "prompts that mention a rare word": f"{account}/prompts/?q={world.rare_word}",
+        "first page of all prompts": f"{account}/prompts/",
+        "prompts that mention a rare word": f"{account}/prompts/?text={world.rare_word}",
     }
     samples = SAMPLES if bench.sizes.seconds >= 1 else 5
     with (

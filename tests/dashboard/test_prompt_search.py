@@ -1,9 +1,12 @@
 """The search of the page of prompts: while typing, by a plain form, and what it says when nothing fits."""
 
+import re
+from html import unescape
+
 from django.test import Client
 
 from tests.dashboard.world import World
-from tests.factories.prompts import prompt_with_version
+from tests.factories.prompts import PromptFactory, prompt_with_version
 
 ADDRESS = "/a/northwind/prompts/"
 
@@ -58,3 +61,17 @@ def test_a_stranger_s_prompt_is_not_found(world: World, bob: Client, charlie: Cl
 
     assert "No prompt says" in bob.get(ADDRESS, {"text": "zebra"}).content.decode()
     assert "No prompt says" in charlie.get("/a/elsewhere/prompts/", {"text": "failing"}).content.decode()
+
+
+def test_without_a_search_the_list_comes_in_pages(world: World, bob: Client):
+    for number in range(60):
+        PromptFactory(account=world.account, slug=f"coding.zz_{number:02}")
+    first = bob.get(ADDRESS).content.decode()
+    (link,) = re.findall(r'href="(\?after=[^"]+)"', first)
+    last = bob.get(ADDRESS + unescape(link)).content.decode()
+
+    assert first.count('<tr class="linked">') == 50
+    assert (">coding.zz_59<" in first, ">coding.zz_59<" in last) == (False, True)
+    assert f'href="{ADDRESS}"' in last
+    assert 'href="?after=' not in last
+    assert "Prompts" in bob.get(ADDRESS, {"after": "nonsense"}).content.decode()
