@@ -16,9 +16,10 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 
 from accounts.models import Membership, Role
-from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog, RunStep
-from agent_runs.querysets import log_rows
+from agent_runs.models import LIVE_STATUSES, AgentRun, RunStep
+from agent_runs.querysets import LogRow, log_rows
 from dashboard.log_lines import lines
+from dashboard.templatetags.rows import log_rows as log_rows_as_html
 from dashboard.views.access import may_work
 from dashboard.wake_ups import wake_ups
 from metrics.models import BudgetReservation
@@ -44,7 +45,7 @@ class Snapshot:
     """What one look at the database found."""
 
     run: AgentRun
-    rows: list[AgentRunLog]
+    rows: list[LogRow]
     fragments: dict[str, str]
 
     @property
@@ -65,7 +66,7 @@ class LiveView:
     def of(cls, account_id: int, user_id: int, run: AgentRun) -> "LiveView":
         return cls(account_id, user_id, run.pk, run.created_at)
 
-    def rows(self, *, after: int, limit: int) -> list[AgentRunLog]:
+    def rows(self, *, after: int, limit: int) -> list[LogRow]:
         """Called in a thread: gives its connection back."""
         run = AgentRun(pk=self.run_id, account_id=self.account_id, created_at=self.run_created_at)
         try:
@@ -163,7 +164,7 @@ def _changes(snapshot: Snapshot, shown: dict[str, str]) -> str:
     """The new rows and the fragments that differ from what this stream sent last."""
     events = []
     if snapshot.rows:
-        rows = render_to_string("dashboard/runs/log_rows.html", {"lines": lines(snapshot.rows)})
+        rows = log_rows_as_html(lines(snapshot.rows))
         events.append(_event("log", rows, event_id=snapshot.rows[-1].seq))
     for name, html in snapshot.fragments.items():
         if shown.get(name) != html:

@@ -53,7 +53,7 @@ def by_run(rows: Iterable[AgentRunLog], wanted: str) -> list[RunHits]:
 
 
 def _hit(row: AgentRunLog, marked: re.Pattern[str] | None) -> Hit:
-    kind = kind_of(row)
+    kind = kind_of(row.kind, row.metadata.get("event") if isinstance(row.metadata, dict) else None)
     return Hit(
         seq=row.seq,
         number=row.seq // PARTS_PER_LINE or row.seq,

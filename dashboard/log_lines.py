@@ -7,8 +7,9 @@ from datetime import datetime
 from django.utils.safestring import SafeString
 
 from agent_runs.logs import PARTS_PER_LINE
-from agent_runs.models import AgentRunLog, LogKind
+from agent_runs.models import LogKind
 from agent_runs.notes import is_note
+from agent_runs.querysets import LogRow
 from dashboard.terminal_colours import to_html
 
 # A single row may hold a whole file that the agent read: the page shows its beginning, the download all of it.
@@ -37,12 +38,12 @@ class LogLine:
     is_cut: bool
 
 
-def lines(rows: Iterable[AgentRunLog]) -> list[LogLine]:
+def lines(rows: Iterable[LogRow]) -> list[LogLine]:
     return [_line(row) for row in rows]
 
 
-def _line(row: AgentRunLog) -> LogLine:
-    kind = kind_of(row)
+def _line(row: LogRow) -> LogLine:
+    kind = kind_of(row.kind, row.event)
     return LogLine(
         seq=row.seq,
         number=None if is_note(row.seq) else row.seq // PARTS_PER_LINE or row.seq,
@@ -54,11 +55,9 @@ def _line(row: AgentRunLog) -> LogLine:
     )
 
 
-def kind_of(row: AgentRunLog) -> str:
+_STREAMS = {LogKind.STDERR.value: "stderr", LogKind.SYSTEM.value: "system", LogKind.METRIC.value: "usage"}
+
+
+def kind_of(kind: str, event: str | None) -> str:
     """The agent's own kind of event where an adapter understood it, else the stream it came from."""
-    event = row.metadata.get("event", "") if isinstance(row.metadata, dict) else ""
-    if event in ICONS:
-        return str(event)
-    return {LogKind.STDERR: "stderr", LogKind.SYSTEM: "system", LogKind.METRIC: "usage"}.get(
-        LogKind(row.kind), "stdout"
-    )
+    return event if event in ICONS else _STREAMS.get(kind, "stdout")

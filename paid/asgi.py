@@ -3,7 +3,8 @@
 import os
 from typing import Any, cast
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import AsyncToSync, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 
@@ -16,6 +17,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paid.settings")
 MAX_BODY_BYTES = 26 * 1024 * 1024
 MAX_API_BODY_BYTES = 1024 * 1024
 API_PATH = "/api/"
+
+
+class PagesHandler(ASGIHandler):
+    """Django with one change of threads a page.
+
+    Our views are synchronous and so is tenancy, the innermost middleware. Left to itself Django goes back to the event
+    loop from there, only to be sent to the thread again for the view: two more waits for a busy loop.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        handler: Any = self
+        super().load_middleware(is_async=False)
+        chain = handler._middleware_chain
+        # The outermost, which serves files, is asynchronous by itself: Django has only wrapped it.
+        handler._middleware_chain = chain.awaitable if isinstance(chain, AsyncToSync) else sync_to_async(chain)
 
 
 class ApiHandler(ASGIHandler):
@@ -65,6 +81,7 @@ class WithPulse:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-pages = BoundedBodies(cast(Application, get_asgi_application()), MAX_BODY_BYTES)
+django.setup(set_prefix=False)
+pages = BoundedBodies(cast(Application, PagesHandler()), MAX_BODY_BYTES)
 api = BoundedBodies(cast(Application, ApiHandler()), MAX_API_BODY_BYTES)
 application = WithPulse(ApiApart(pages, api))

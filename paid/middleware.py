@@ -67,13 +67,16 @@ class TenancyMiddleware:
 
     def _as_member(self, request: HttpRequest, user: User, slug: str) -> HttpResponseBase:
         with signed_in(user.pk):
-            membership = Membership.objects.select_related("account").filter(user=user, account__slug=slug).first()
+            # All of them: every page offers the others.
+            memberships = list(Membership.objects.select_related("account").filter(user=user).order_by("account__name"))
+        membership = next((one for one in memberships if one.account.slug == slug), None)
         if membership is None:
             request.hidden_account = True  # type: ignore[attr-defined]
             with signed_in(user.pk):
                 return self._respond(request)
         request.account = membership.account  # type: ignore[attr-defined]
         request.membership = membership  # type: ignore[attr-defined]
+        request.accounts = [one.account for one in memberships]  # type: ignore[attr-defined]
         response = self._read_from_replica(request, membership) if request.method in READS else None
         if response is not None:
             return response

@@ -3,6 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.forms.renderers import BaseRenderer
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 
 class StyledForm(forms.Form):
@@ -25,3 +29,18 @@ def style_widget(widget: forms.Widget) -> None:
     else:
         css = "form-control"
     widget.attrs["class"] = f"{css} {widget.attrs.get('class', '')}".strip()
+
+
+class FlatSelect(forms.Select):
+    """A select without groups: Django's own renders two templates for each option, which above a list of runs was a
+    third of the page's time at forty projects."""
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
+    ) -> SafeString:
+        chosen = set(self.format_value(value))
+        options = ((key, " selected" if str(key) in chosen else "", label) for key, label in self.choices)
+        inside = format_html_join("", '<option value="{}"{}>{}</option>', options)
+        return format_html(
+            "<select{}>{}</select>", flatatt(self.build_attrs(self.attrs, {"name": name, **(attrs or {})})), inside
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
@@ -10,13 +11,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.models import Account, User
 from agent_runs.models import AgentRun, RunStatus, RunStep
 from dashboard import template_colours
 from dashboard.markdown import to_html
 from metrics.models import ExperimentReading, Proposal
 from projects.models import Issue, PullRequest, PullRequestState, WorkState
-from prompts.models import AbTest, AbTestStatus
+from prompts.models import AbTest, AbTestStatus, LanguageModel
 
 register = template.Library()
 
@@ -36,7 +36,9 @@ SECTIONS = {
 
 
 @register.simple_tag
+@lru_cache(maxsize=500)
 def icon(name: str, extra_class: str = "") -> SafeString:
+    """Kept: some hundred of them stand on a page, and each would ask where static files are."""
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', extra_class, static(SPRITE), name
     )
@@ -52,6 +54,27 @@ def section(url_name: str | None) -> str:
 def run_status(run: AgentRun) -> SafeString:
     status = RunStatus(run.status)
     return badge(status.label, status.colour, is_live=status.is_live)
+
+
+@register.simple_tag
+def model_name(model: LanguageModel) -> SafeString:
+    """The name, or that it is none of a provider's."""
+    if not model.is_scripted:
+        return format_html("{}", model.name or model.model_id)
+    said = "Played by a scripted model on this machine: no provider was asked, nothing was paid"
+    return format_html('<span class="tag tag-scripted" title="{}">{}scripted model</span>', said, icon("robot"))
+
+
+@register.simple_tag
+def run_cost(run: AgentRun) -> SafeString:
+    """The sum so far, and whether some calls are missing from it."""
+    if not run.unpriced_calls:
+        return usd(run.cost_usd)
+    if not run.cost_usd:
+        title = f"{run.unpriced_calls} calls of a model without a known price"
+        return format_html('<span class="tag" title="{}">unpriced</span>', title)
+    title = f"{run.unpriced_calls} more calls have no known price"
+    return format_html('{}<span class="text-secondary" title="{}">+?</span>', usd(run.cost_usd), title)
 
 
 @register.simple_tag
@@ -115,11 +138,6 @@ def plain(value: float | None) -> str:
 def at(values: Mapping[int, str], key: int) -> str:
     """The entry of a mapping, such as the name of a row's id."""
     return values.get(key, "")
-
-
-@register.filter
-def accounts_of(user: User) -> list[Account]:
-    return list(Account.objects.filter(memberships__user=user).order_by("name"))
 
 
 @register.filter

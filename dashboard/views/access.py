@@ -26,6 +26,7 @@ class AccountRequest(HttpRequest):
 
     account: Account
     membership: Membership
+    accounts: list[Account]  # all that the user is a member of, by name
     user: User
     htmx: HtmxDetails
 
@@ -82,17 +83,9 @@ def get_issue(request: AccountRequest, project_id: int, number: int) -> Issue:
 
 
 def get_run(request: AccountRequest, run_id: int) -> AgentRun:
-    runs = AgentRun.objects.select_related(
-        "project",
-        "issue",
-        "language_model",
-        "prompt_version__prompt",
-        "prompt_version__parent_version",
-        "pull_request",
-        "requested_by",
-        "ab_variant__ab_test",
-    )
-    return get_object_or_404(runs, account=request.account, pk=run_id)
+    """The run alone. What it points to is read by key where it is asked for: joined, the tenant's policies on nine
+    tables took twelve milliseconds to plan, and the plan read all of the account's issues."""
+    return get_object_or_404(AgentRun, account=request.account, pk=run_id)
 
 
 def get_pull_request(request: AccountRequest, pull_request_id: int) -> PullRequest:
