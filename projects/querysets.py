@@ -15,8 +15,9 @@ def projects_of(account_id: int) -> QuerySet[Project]:
 
 
 def issues_of(project: Project) -> QuerySet[Issue]:
-    """Open ones first, newest first."""
-    return Issue.objects.filter(account_id=project.account_id, project=project).order_by("-state", "-number")
+    """Open ones first, newest first, with what a list of them shows."""
+    found = Issue.objects.filter(account_id=project.account_id, project=project)
+    return found.listed().order_by("-state", "-number")
 
 
 def pull_requests_of(project: Project) -> QuerySet[PullRequest]:

@@ -8,4 +8,4 @@ from paid.lib.sql import SqlFile
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("projects", "0005_found_indexes")]
 
-    operations: ClassVar = [SqlFile("projects", "found")]
+    operations: ClassVar = [SqlFile("projects", "former/found")]

@@ -51,10 +51,14 @@ class IssueQuerySet(models.QuerySet["Issue"]):
         """The running tenant's issues with all of these labels; none outside of `tenant(...)`.
 
         A label that is common costs as many rows as carry it: `newest` looks only for that many, the last ones of the
-        account, before anything else narrows them.
+        account, before anything else narrows them. It reads issue_labels, which triggers make of `labels`.
         """
         wanted, limit = Value(list(names), JSONField()), Value(newest, IntegerField())
         return self.filter(IsFound("issues_labelled", wanted, limit))
+
+    def listed(self) -> Self:
+        """With what a list of issues shows, without their long texts; any other column costs a query a row."""
+        return self.only("account_id", "project_id", "number", "title", "state", "labels", "work_state", "created_at")
 
 
 class Issue(Changed):

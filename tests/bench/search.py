@@ -42,7 +42,7 @@ def issues_by_label(bench: Bench) -> Iterator[Figure]:
         "none": ["no-such"],
     }
     for name, labels in cases.items():
-        rows = Issue.objects.labelled(*labels, newest=PAGE).defer("body")
+        rows = Issue.objects.labelled(*labels, newest=PAGE).listed()
         wanted = str(labels).replace("'", '"')
         account_id = bench.world.account_id
         yield _beside(bench, f"issues by label, {name}, newest 50", rows, LABELLED_ISSUES, account_id, wanted)

@@ -29,6 +29,7 @@ STEP_RUNS = 100_000
 # What is filled by millions: its secondary indexes are made anew when the rows are there, as they were.
 BULK_TABLES = (
     "issues",
+    "issue_labels",
     "pull_requests",
     "agent_runs",
     "quality_metrics",
