@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple, cast
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 from django.db.models.fields.json import KT
 
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
@@ -98,22 +98,32 @@ LISTED = (
 )
 
 
+NAMES = (
+    Prefetch("project", Project.objects.only("account_id", "name")),
+    Prefetch("issue", Issue.objects.only("account_id", "number", "title")),
+    Prefetch("language_model", LanguageModel.objects.only("account_id", "name", "model_id", "is_scripted")),
+)
+
+
 def with_names(runs: QuerySet[AgentRun]) -> QuerySet[AgentRun]:
     """With what lists of runs show, `LISTED` and names of other tables; any other column costs a query a row.
 
     Names are read by key and not joined: the planner takes a tenant's policy on each joined table for a narrow filter,
     and at times reads all of the account's issues for it.
     """
-    return runs.only(*LISTED).prefetch_related(
-        Prefetch("project", Project.objects.only("account_id", "name")),
-        Prefetch("issue", Issue.objects.only("account_id", "number", "title")),
-        Prefetch("language_model", LanguageModel.objects.only("account_id", "name", "model_id", "is_scripted")),
-    )
+    return runs.only(*LISTED).prefetch_related(*NAMES)
 
 
 def newest(runs: QuerySet[AgentRun], size: int) -> list[AgentRun]:
     """The newest of `runs` with names: a walk along the runs' index, which stops after `size`."""
     return list(with_names(runs).order_by("-created_at", "-id")[:size])
+
+
+def newest_of_each(*wanted: tuple[QuerySet[AgentRun], int]) -> list[list[AgentRun]]:
+    """Several lists as `newest` gives one, with the names of all in as many queries as those of one."""
+    found = [list(runs.only(*LISTED).order_by("-created_at", "-id")[:size]) for runs, size in wanted]
+    prefetch_related_objects([run for runs in found for run in runs], *NAMES)
+    return found
 
 
 def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
@@ -135,9 +145,11 @@ def live_runs(account_id: int) -> QuerySet[AgentRun]:
     return AgentRun.objects.filter(account_id=account_id, status__in=LIVE_STATUSES).order_by("-created_at", "-id")
 
 
-def recent_failures(account_id: int, *, days: int, limit: int) -> list[AgentRun]:
+def failures_of(account_id: int, *, days: int) -> QuerySet[AgentRun]:
+    """Of the last days, the newest first."""
     since = datetime.now(UTC) - timedelta(days=days)
-    return newest(AgentRun.objects.filter(account_id=account_id, status="failed", created_at__gte=since), limit)
+    failures = AgentRun.objects.filter(account_id=account_id, status="failed", created_at__gte=since)
+    return failures.order_by("-created_at", "-id")
 
 
 class LogRow(NamedTuple):

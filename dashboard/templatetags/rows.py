@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from accounts.models import Account
 from agent_runs.models import AgentRun
 from dashboard.log_lines import LogLine
-from dashboard.templatetags.display import ago, icon, model_name, run_cost, run_status
+from dashboard.templatetags.display import ago, icon, model_name, run_cost, run_status, unlocalized, usd
+from metrics.overview import Day
 
 register = template.Library()
 
@@ -29,6 +30,31 @@ RUN = """
   <td class="cell-right cell-tight wide-only cell-note">{started}</td>
 </tr>"""
 ERROR = '\n    <div class="cell-note row-error">{}</div>'
+
+
+DAY = """<tr data-day="{day}" data-completed="{completed}" data-failed="{failed}" data-other="{other}" \
+data-cost="{cost}">
+  <td>{weekday} {day}</td><td class="cell-right">{completed}</td><td class="cell-right">{failed}</td>\
+<td class="cell-right">{other}</td><td class="cell-right">{dollars}</td></tr>"""
+
+
+@register.simple_tag
+def day_rows(days: Iterable[Day]) -> SafeString:
+    """Of the table beside the chart of runs and cost, which the chart is drawn from."""
+    rows = (
+        format_html(
+            DAY,
+            day=f"{day.day.day} {day.day:%b}",
+            weekday=f"{day.day:%a}",
+            completed=day.completed,
+            failed=day.failed,
+            other=day.other,
+            cost=unlocalized(day.cost_usd),
+            dollars=usd(day.cost_usd),
+        )
+        for day in days
+    )
+    return format_html_join("", "{}", ((row,) for row in rows))
 
 
 @register.simple_tag

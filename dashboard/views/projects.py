@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.contrib import messages
-from django.db.models import Count, Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,9 +17,9 @@ from dashboard.views.access import AccountRequest, account_page, get_issue, get_
 from dashboard.views.asking import FormPage, form_page
 from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
-from projects.models import ForgeKind, Issue, IssueState, Project
+from projects.models import ForgeKind, Issue, Project
 from projects.operations import set_meta_agent
-from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of
+from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of, with_open_issues
 from projects.settings_shape import ProjectSettings
 
 ISSUES_SHOWN = 200
@@ -33,9 +32,7 @@ def projects(request: AccountRequest) -> HttpResponse:
     live = Counter(live_runs(account_id).values_list("project_id", flat=True))
     rows = [
         ProjectRow(found, totals.get(found.pk, ProjectTotals()), live[found.pk])
-        for found in projects_of(account_id).annotate(
-            open_issues=Count("issues", filter=Q(issues__state=IssueState.OPEN))
-        )
+        for found in with_open_issues(projects_of(account_id))
     ]
     context = {
         "projects": rows,

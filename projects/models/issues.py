@@ -107,7 +107,9 @@ class Issue(Changed):
             TenantForeignKey(column="parent_id", to="issues", name="issues_parent_fk", on_delete="SET NULL"),
         ]
         indexes: ClassVar = [
-            GinIndex(F("account"), OpClass("labels", name="jsonb_path_ops"), name="issues_labels", fastupdate=False)
+            GinIndex(F("account"), OpClass("labels", name="jsonb_path_ops"), name="issues_labels", fastupdate=False),
+            # A project's list of them, open ones first, and how many are open.
+            models.Index(fields=["account", "project", "state", "number"], name="issues_in_order"),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from agent_runs.querysets import RunFilter, live_runs, newest, recent_failures, run_page
+from agent_runs.querysets import RunFilter, failures_of, live_runs, newest, run_page
 from metrics.analytics.quality import quality_trend, rolling_by_variant, worst_runs
 from metrics.analytics.runs import cohorts, percentiles, totals_by_project
 from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
@@ -27,7 +27,7 @@ def _overview(account: int) -> Reads:
     return {
         "overview: figures and chart": lambda: read_overview(account),
         "overview: runs now": lambda: newest(live_runs(account), 50),
-        "overview: last failures": lambda: recent_failures(account, days=DAYS, limit=5),
+        "overview: last failures": lambda: newest(failures_of(account, days=DAYS), 5),
         "projects: totals of all time": lambda: totals_by_project(account),
     }
 

@@ -49,6 +49,8 @@ def pages(bench: Bench) -> Iterator[Figure]:
         "first page of failed runs": f"{account}/runs/?status=failed",
         "first page of failed runs of a project": f"{account}/runs/?status=failed&project={world.project_id}",
         "one run with its log": f"{account}/runs/{world.longest_run.run_id}/",
+        "all projects": f"{account}/projects/",
+        "a project with its newest issues": f"{account}/projects/{world.project_id}/",
         "first page of all prompts": f"{account}/prompts/",
         "prompts that mention a rare word": f"{account}/prompts/?text={world.rare_word}",
     }
