@@ -101,6 +101,7 @@ def proposal_badge(reading: ExperimentReading) -> SafeString:
     return badge(proposal.label, proposal.colour)
 
 
+@lru_cache(maxsize=200)
 def badge(label: str, colour: str, *, is_live: bool = False) -> SafeString:
     """A status in Tabler's colour `colour`, which the TextChoices class carries; a live one breathes."""
     return format_html(

@@ -12,6 +12,8 @@ from agent_runs.models import AgentRun
 from dashboard.log_lines import LogLine
 from dashboard.templatetags.display import ago, icon, model_name, run_cost, run_status, unlocalized, usd
 from metrics.overview import Day
+from prompts.models import Prompt, Scope
+from prompts.search import Piece, PromptHit
 
 register = template.Library()
 
@@ -32,6 +34,14 @@ RUN = """
 ERROR = '\n    <div class="cell-note row-error">{}</div>'
 
 
+PROMPT = """
+<tr class="linked">
+  <td><a class="row-link" href="{address}">{name}</a><div class="cell-note"><code>{slug}</code>{said}</div></td>
+  <td class="cell-tight"><span class="tag">{scope}</span></td>
+  <td class="cell-right cell-tight">{version}</td>
+  <td class="cell-right cell-tight wide-only cell-note">{changed}</td></tr>"""
+IN_USE = format_html('{}<span class="tag tag-current wide-only">in use</span>', " ")
+NO_VERSION = format_html('<span class="text-secondary">{}</span>', "none")
 DAY = """<tr data-day="{day}" data-completed="{completed}" data-failed="{failed}" data-other="{other}" \
 data-cost="{cost}">
   <td>{weekday} {day}</td><td class="cell-right">{completed}</td><td class="cell-right">{failed}</td>\
@@ -78,6 +88,55 @@ def run_rows(account: Account, runs: Iterable[AgentRun], *, show_error: bool = F
         for run in runs
     )
     return format_html_join("", "{}", ((row,) for row in rows))
+
+
+@register.simple_tag
+def prompt_rows(account: Account, prompts: Iterable[Prompt]) -> SafeString:
+    """Of the list of prompts (prompts.listing), each with its current version."""
+    address = reverse("prompts", args=[account.slug])
+    rows = (
+        format_html(
+            PROMPT,
+            address=f"{address}{prompt.pk}/",
+            said="",
+            version=f"v{prompt.current_version.version}" if prompt.current_version else NO_VERSION,
+            changed=ago(prompt.updated_at),
+            **_named(prompt),
+        )
+        for prompt in prompts
+    )
+    return format_html_join("", "{}", ((row,) for row in rows))
+
+
+@register.simple_tag
+def hit_rows(account: Account, hits: Iterable[PromptHit]) -> SafeString:
+    """Of a search of prompts, each with the version that was found and what it says."""
+    address = reverse("prompts", args=[account.slug])
+    rows = (
+        format_html(
+            PROMPT,
+            address=f"{address}{hit.prompt.pk}/?version={hit.version.version}",
+            said=format_html('<span class="headline">{}</span>', _headline(hit.headline)),
+            version=format_html(
+                "v{}{}", hit.version.version, IN_USE if hit.version.pk == hit.prompt.current_version_id else ""
+            ),
+            changed=ago(hit.version.created_at),
+            **_named(hit.prompt),
+        )
+        for hit in hits
+    )
+    return format_html_join("", "{}", ((row,) for row in rows))
+
+
+def _named(prompt: Prompt) -> dict[str, str]:
+    of_project = f": {prompt.project.name}" if prompt.project else ""
+    return {"name": prompt.name, "slug": prompt.slug, "scope": f"{Scope(prompt.scope).label}{of_project}"}
+
+
+def _headline(pieces: Iterable[Piece]) -> SafeString:
+    return format_html_join(
+        "", "{}", ((format_html("<mark>{}</mark>", piece.text) if piece.is_hit else piece.text,) for piece in pieces)
+    )
 
 
 @register.simple_tag

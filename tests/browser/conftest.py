@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 import uvicorn
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-from django.core.asgi import get_asgi_application
 from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
+from paid.asgi import PagesHandler
 from tests.dashboard.world import World, make_world
 from tests.factories.accounts import PASSWORD
 
@@ -34,7 +34,7 @@ class Site(uvicorn.Server):
     """Says when it listens; leaves the process's signals alone."""
 
     def __init__(self) -> None:
-        application = ASGIStaticFilesHandler(get_asgi_application())
+        application = ASGIStaticFilesHandler(PagesHandler())
         super().__init__(uvicorn.Config(application, port=0, log_level="warning", lifespan="off"))
         self.is_listening = threading.Event()
 
