@@ -5,11 +5,18 @@ from http import HTTPStatus
 import httpx
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from agent_runs.models import RunStatus
 from paid.asgi import application
 from tests.dashboard.conftest import signed_in_as
-from tests.dashboard.world import make_world
+from tests.dashboard.world import World, make_world
+from tests.factories.agent_runs import finished_run
+from tests.factories.projects import IssueFactory, ProjectFactory
+from tests.factories.prompts import prompt_with_version
 from tests.metrics.serving import serving, tcp_socket
 
 
@@ -42,3 +49,17 @@ def test_views_streams_and_refusals_come_through_with_every_header():
     assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert page.headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize("path", ["", "runs/", "projects/", "prompts/"])
+def test_a_list_asks_as_many_queries_for_many_rows_as_for_few(world: World, bob: Client, path: str):
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            assert bob.get(f"/a/northwind/{path}").status_code == HTTPStatus.OK
+        counts.append(len(asked))
+        for status in (RunStatus.FAILED, RunStatus.COMPLETED):
+            project = ProjectFactory(account=world.account)
+            finished_run(project=project, issue=IssueFactory(project=project), status=status, error="It failed.")
+            prompt_with_version(account=world.account)
+    assert counts[1] == counts[0]
