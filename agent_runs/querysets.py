@@ -162,13 +162,14 @@ class LogRow(NamedTuple):
     event: str | None
 
 
-def log_rows(run: AgentRun, *, after: int = 0) -> "QuerySet[AgentRunLog, LogRow]":
-    """The run's log in order from behind `after`; the run's start lets it read one partition only.
-
-    Of 500 rows as objects most of the time went into the objects, so these are named tuples.
-    """
-    rows = AgentRunLog.objects.filter(
+def whole_log_rows(run: AgentRun, *, after: int = 0) -> QuerySet[AgentRunLog]:
+    """The run's log in order from behind `after`; the run's start lets it read one partition only."""
+    return AgentRunLog.objects.filter(
         account_id=run.account_id, run_created_at=run.created_at, agent_run_id=run.pk, seq__gt=after
-    )
-    shown = rows.order_by("seq").annotate(event=KT("metadata__event"))
+    ).order_by("seq")
+
+
+def log_rows(run: AgentRun, *, after: int = 0) -> "QuerySet[AgentRunLog, LogRow]":
+    """The same as far as pages show it. Of 500 rows most of the time went into objects: these are named tuples."""
+    shown = whole_log_rows(run, after=after).annotate(event=KT("metadata__event"))
     return cast("QuerySet[AgentRunLog, LogRow]", shown.values_list(*LogRow._fields, named=True))

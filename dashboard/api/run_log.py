@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from accounts.api_tokens import TokenHolder
 from accounts.models import ApiScope
 from agent_runs.models import AgentRun, AgentRunLog, LogKind
-from agent_runs.querysets import log_rows
+from agent_runs.querysets import whole_log_rows
 from dashboard.api.endpoints import Query, operation
 from dashboard.api.problems import HEADERS
 from dashboard.api.runs import RUN_NOT_FOUND, get_run
@@ -68,6 +68,6 @@ def _read(run: AgentRun, after: int) -> list[AgentRunLog]:
     """Called in a thread: gives its connection back."""
     try:
         with tenant(run.account_id):
-            return list(log_rows(run, after=after)[:BATCH_ROWS])
+            return list(whole_log_rows(run, after=after)[:BATCH_ROWS])
     finally:
         connection.close()

@@ -6,6 +6,6 @@ from paid.lib.sql import SqlFile
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("prompts", "0009_in_order")]
+    dependencies: ClassVar = [("prompts", "0010_price_sheets")]
 
     operations: ClassVar = [SqlFile("prompts", "search_of_many_words")]
