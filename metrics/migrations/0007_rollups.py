@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
             },
         ),
         SecureTenantTable("runs_daily", "run_histograms", "quality_daily", "spend_daily"),
-        SqlFile("metrics", "runs_daily"),
+        SqlFile("metrics", "former/runs_daily"),
         SqlFile("metrics", "quality_daily"),
         SqlFile("metrics", "former/spend_daily"),
         SqlFile("metrics", "rollups"),

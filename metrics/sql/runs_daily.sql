@@ -86,6 +86,14 @@ DECLARE
     outcomes run_outcome[];
 BEGIN
     IF TG_OP = 'UPDATE' THEN
+        IF (OLD.status, OLD.prompt_version_id, OLD.language_model_id, OLD.requested_by_id, OLD.started_at,
+            OLD.finished_at, OLD.iterations, OLD.cost_usd)
+           IS NOT DISTINCT FROM
+           (NEW.status, NEW.prompt_version_id, NEW.language_model_id, NEW.requested_by_id, NEW.started_at,
+            NEW.finished_at, NEW.iterations, NEW.cost_usd)
+        THEN
+            RETURN NULL;
+        END IF;
         outcomes := array_remove(ARRAY[
             CASE WHEN OLD.finished_at IS NOT NULL THEN run_outcome_of(OLD, -1) END,
             CASE WHEN NEW.finished_at IS NOT NULL THEN run_outcome_of(NEW, 1) END
@@ -108,17 +116,10 @@ CREATE TRIGGER runs_daily_on_insert AFTER INSERT ON agent_runs REFERENCING NEW T
 FOR EACH STATEMENT EXECUTE FUNCTION runs_daily_follow();
 
 -- name: runs_daily_on_update
--- Row by row, unlike the others: its condition costs nothing for the update that every model call makes to a live run,
--- while a statement trigger would collect old and new rows of each of them.
+-- Row by row, unlike the others, which would collect old and new rows of every update: a model call updates its run.
+-- PostgreSQL reads a condition anew in each statement, so it asks one thing; the function looks at the rest.
 CREATE TRIGGER runs_daily_on_update AFTER UPDATE ON agent_runs FOR EACH ROW
-WHEN (
-    (OLD.finished_at IS NOT NULL OR NEW.finished_at IS NOT NULL)
-    AND (OLD.status, OLD.prompt_version_id, OLD.language_model_id, OLD.requested_by_id, OLD.started_at, OLD.finished_at,
-         OLD.iterations, OLD.cost_usd)
-        IS DISTINCT FROM
-        (NEW.status, NEW.prompt_version_id, NEW.language_model_id, NEW.requested_by_id, NEW.started_at, NEW.finished_at,
-         NEW.iterations, NEW.cost_usd)
-)
+WHEN (coalesce(NEW.finished_at, OLD.finished_at) IS NOT NULL)
 EXECUTE FUNCTION runs_daily_follow();
 
 -- name: runs_daily_on_delete
