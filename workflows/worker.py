@@ -1,17 +1,21 @@
 """The Temporal workers: `control` runs workflows and the outbox sweep, `agents` what touches one host's agents."""
 
 import asyncio
+import hashlib
+import inspect
 import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from paid.lib.temporal import connect
 from workflows.activities import AGENTS_ACTIVITIES, CONTROL_ACTIVITIES
@@ -37,6 +41,17 @@ CONNECT_SECONDS = 1.0
 QUEUES = (CONTROL_QUEUE, AGENTS_QUEUE)
 
 
+def _code_of_workflows() -> str:
+    """Differs wherever a workflow's file does."""
+    code = b"".join(Path(inspect.getfile(workflow)).read_bytes() for workflow in WORKFLOWS)
+    return hashlib.sha256(code).hexdigest()[:12]
+
+
+# Temporal shows which code took a task. Left to itself it would hash all modules of the process for that, which takes
+# as long as the rest of a worker's start.
+DEPLOYMENT = WorkerDeploymentConfig(WorkerDeploymentVersion("paid", _code_of_workflows()), use_worker_versioning=False)
+
+
 def make_worker(client: Client, queue: str, *, threads: int) -> Worker:
     """A worker for one queue. `threads` is how many activities run at once: an agent takes one while it works."""
     return Worker(
@@ -50,6 +65,7 @@ def make_worker(client: Client, queue: str, *, threads: int) -> Worker:
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
         interceptors=[ReleaseConnections()],
+        deployment_config=DEPLOYMENT,
         identity=f"{queue}@{socket.gethostname()}:{os.getpid()}",
     )
 

@@ -9,9 +9,9 @@ alpha over all time.
 import math
 
 import numpy as np
-from scipy.special import gammaln
 
 from metrics.statistics.scores import Floats
+from metrics.statistics.special import gammaln
 
 # How closely the alternative clings to the set shares. Larger is quicker at small mismatches in large samples.
 CONCENTRATION = 700.0

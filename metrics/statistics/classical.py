@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from scipy.special import stdtr
-
 from metrics.statistics.scores import Floats
+from metrics.statistics.special import stdtr
 
 
 @dataclass(frozen=True)
@@ -37,4 +36,4 @@ def welch(treatment: Floats, control: Floats) -> Welch:
         part**2 / (len(arm) - 1) for part, arm in zip(parts, (treatment, control), strict=True)
     )
     t = difference / error
-    return Welch(difference, float(2 * stdtr(freedom, -abs(t))), float(stdtr(freedom, t)))
+    return Welch(difference, 2 * stdtr(freedom, -abs(t)), stdtr(freedom, t))

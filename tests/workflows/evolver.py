@@ -26,6 +26,7 @@ from workflows.evolution_contracts import (
     StepEnd,
 )
 from workflows.evolution_workflow import EvolvePromptWorkflow
+from workflows.worker import DEPLOYMENT
 
 
 @dataclass
@@ -88,7 +89,8 @@ class Evolver:
             task_queue=CONTROL_QUEUE,
             workflows=[EvolvePromptWorkflow],
             activities=[self.open, self.propose, self.try_proposals, self.follow, self.give_up],
+            deployment_config=DEPLOYMENT,
         )
-        agents = Worker(client, task_queue=AGENTS_QUEUE, activities=[self.consult])
+        agents = Worker(client, task_queue=AGENTS_QUEUE, activities=[self.consult], deployment_config=DEPLOYMENT)
         async with control, agents:
             yield

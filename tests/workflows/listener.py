@@ -13,6 +13,7 @@ from workflows.contracts import CONTROL_QUEUE
 from workflows.forge_contracts import DIGEST_DELIVERY, GIVE_UP_DELIVERY, POLL_PROJECT, PollOutcome
 from workflows.poll_workflow import PollProjectWorkflow
 from workflows.webhook_inbox import WebhookInboxWorkflow
+from workflows.worker import DEPLOYMENT
 
 
 @dataclass
@@ -51,4 +52,5 @@ class Listener:
             task_queue=CONTROL_QUEUE,
             workflows=[WebhookInboxWorkflow, PollProjectWorkflow],
             activities=[self.digest, self.give_up, self.poll],
+            deployment_config=DEPLOYMENT,
         )

@@ -15,6 +15,7 @@ from tests.workflows.steps import Steps
 from workflows.contracts import AGENTS_QUEUE, CONTROL_QUEUE
 from workflows.issue_workflow import IssueWorkflow
 from workflows.run_workflow import RunWorkflow
+from workflows.worker import DEPLOYMENT
 
 
 def path_of_test_server() -> str:
@@ -46,6 +47,7 @@ async def workers(
                 activities=steps.all(),
                 workflow_runner=runner,
                 max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+                deployment_config=DEPLOYMENT,
             )
             await stack.enter_async_context(worker)
         yield

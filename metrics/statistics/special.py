@@ -1,0 +1,30 @@
+"""The special functions of scipy that we use, loaded with the first call.
+
+Every process imports the code around them and few ever compare an experiment's variants, while scipy is a good part of
+what a process imports.
+"""
+
+from typing import Any
+
+from metrics.statistics.scores import Floats
+
+
+def gammaln(values: Any) -> Any:
+    """Logarithm of the gamma function."""
+    from scipy import special  # noqa: PLC0415 - optional weight
+
+    return special.gammaln(values)
+
+
+def logsumexp(values: Floats, *, axis: int) -> Any:
+    """Logarithm of the sum of exponentials, without overflow."""
+    from scipy import special  # noqa: PLC0415 - optional weight
+
+    return special.logsumexp(values, axis=axis)
+
+
+def stdtr(freedom: float, t: float) -> float:
+    """Student's t distribution with `freedom` degrees: the probability of a value up to `t`."""
+    from scipy import special  # noqa: PLC0415 - optional weight
+
+    return float(special.stdtr(freedom, t))
