@@ -9,7 +9,7 @@ from tests.workflows.scenarios import HISTORIES, SCENARIOS, commands_of, history
 from workflows.contracts import ISSUE_WORKFLOW, RUN_WORKFLOW
 from workflows.evolution_contracts import EVOLUTION_WORKFLOW
 from workflows.forge_contracts import POLL_WORKFLOW
-from workflows.worker import WORKFLOWS
+from workflows.worker import DEPLOYMENT, WORKFLOWS
 
 
 def stored(name: str) -> WorkflowHistory:
@@ -18,7 +18,7 @@ def stored(name: str) -> WorkflowHistory:
 
 @pytest.mark.parametrize("name", [str(path.relative_to(HISTORIES))[:-5] for path in sorted(HISTORIES.rglob("*.json"))])
 async def test_a_stored_history_replays(name: str):
-    await Replayer(workflows=WORKFLOWS).replay_workflow(stored(name))
+    await Replayer(workflows=WORKFLOWS, build_id=DEPLOYMENT.version.build_id).replay_workflow(stored(name))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
