@@ -40,6 +40,7 @@ def sync_registry(*, registry: Registry, now: datetime) -> SyncOutcome:
     sync = _Sync(now)
     for model in sorted(registry.models, key=lambda model: (model.provider, model.model_id)):
         sync.model(model)
+    ModelPrice.objects.bulk_create(sync.new_prices)
     for category, names in registry.preferences.items():
         sync.preferences(category, names)
     return SyncOutcome(
@@ -53,6 +54,7 @@ class _Sync:
         self.added: list[str] = []
         self.changed: list[str] = []
         self.prices: list[SyncedPrice] = []
+        self.new_prices: list[ModelPrice] = []
         self.kept: list[SyncedPrice] = []
         self.preferred: list[str] = []
 
@@ -76,7 +78,7 @@ class _Sync:
         elif any(getattr(model, field) != value for field, value in described.items()):
             LanguageModel.objects.filter(pk=model.pk).update(**described)
             self.changed.append(str(model))
-        stored = list(ModelPrice.objects.filter(language_model=model).order_by("starts_at"))
+        stored = [] if is_new else list(ModelPrice.objects.filter(language_model=model).order_by("starts_at"))
         for key in dict.fromkeys((price.token_class, price.threshold_tokens) for price in wanted.prices):
             self._prices(
                 model,
@@ -101,7 +103,7 @@ class _Sync:
 
     def _add(self, model: LanguageModel, price: RegistryPrice, starts_at: datetime, source: str) -> ModelPrice:
         self.prices.append(_shown(model, price, starts_at))
-        return ModelPrice.objects.create(
+        added = ModelPrice(
             account_id=GLOBAL_ACCOUNT_ID,
             language_model=model,
             token_class=price.token_class,
@@ -110,6 +112,8 @@ class _Sync:
             starts_at=starts_at,
             source=source,
         )
+        self.new_prices.append(added)
+        return added
 
     def preferences(self, category: str, names: tuple[str, ...]) -> None:
         """Only for a category of which the host has said nothing yet."""
