@@ -27,6 +27,7 @@ from tests.factories.agent_runs import (
     RunDiffFactory,
     RunStepFactory,
 )
+from tests.factories.base import together
 from tests.factories.metrics import BudgetReservationFactory, CostBudgetFactory, EvolutionFactory, TokenUsageFactory
 from tests.factories.projects import CommentFactory, IssueFactory, ProjectFactory, PullRequestFactory
 from tests.factories.prompts import (
@@ -127,6 +128,11 @@ class World:
 
 
 def make_world() -> World:
+    with together():
+        return _make_world()
+
+
+def _make_world() -> World:
     account = AccountFactory(name="Northwind Labs", slug="northwind")
     alice, bob, charlie, vera = (
         UserFactory(name=f"{name} Example", email=f"{name.lower()}@example.com")
