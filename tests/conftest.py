@@ -42,6 +42,11 @@ settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
 settings.API_REFUSALS_PER_MINUTE = 0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: whoever begins one of them last keeps the other workers waiting at the end."""
+    items.sort(key=lambda item: "house" not in getattr(item, "fixturenames", ()))
+
+
 def pytest_unconfigure() -> None:
     servers.stop()
 
