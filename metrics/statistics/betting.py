@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from metrics.statistics.scores import Booleans, Floats, Scores, shifted
-from metrics.statistics.special import logsumexp
 
 # The stake stays below this share of what would ruin the gambler in the worst case.
 _BOLDNESS = 0.5

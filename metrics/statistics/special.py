@@ -6,21 +6,12 @@ what a process imports.
 
 from typing import Any
 
-from metrics.statistics.scores import Floats
-
 
 def gammaln(values: Any) -> Any:
     """Logarithm of the gamma function."""
     from scipy import special  # noqa: PLC0415 - optional weight
 
     return special.gammaln(values)
-
-
-def logsumexp(values: Floats, *, axis: int) -> Any:
-    """Logarithm of the sum of exponentials, without overflow."""
-    from scipy import special  # noqa: PLC0415 - optional weight
-
-    return special.logsumexp(values, axis=axis)
 
 
 def stdtr(freedom: float, t: float) -> float:
