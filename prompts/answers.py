@@ -1,6 +1,5 @@
 """Reads the JSON that a model was asked for."""
 
-import re
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -8,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from prompts.context import Untrusted
 
 MAX_REASON_CHARACTERS = 300
-# Models put a fence around JSON although they were asked for nothing else.
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+_FENCE = "```"
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -37,10 +35,20 @@ def read_json(shape: type[Shape], text: str) -> Shape:
     """The whole text has to be one JSON value of that shape. Raises `AnswerUnreadable` with what is wrong, without the
     answer's own words.
     """
-    fenced = _FENCED.match(text)
     try:
-        return shape.model_validate_json(fenced.group(1) if fenced else text.strip(), strict=True)
+        return shape.model_validate_json(_unfenced(text.strip()), strict=True)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the answer"
         raise AnswerUnreadable(f"{AnswerUnreadable.__doc__} In {where}: {problem['msg']}.") from error
+
+
+def _unfenced(text: str) -> str:
+    """Models put a fence around JSON although they were asked for nothing else.
+
+    Without a regular expression: its tries multiply with each line break of an answer that is nothing else.
+    """
+    opening, is_broken, rest = text.partition("\n")
+    if is_broken and opening.rstrip() in (_FENCE, f"{_FENCE}json") and rest.endswith(_FENCE):
+        return rest.removesuffix(_FENCE).strip()
+    return text

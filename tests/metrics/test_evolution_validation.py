@@ -115,6 +115,12 @@ def test_another_answer_is_refused_without_its_words(text: str):
     assert "secret words" not in str(raised.value)
 
 
+def test_no_answer_is_slow_to_read():
+    """Where tries multiply, this many line breaks would take years, and hold up the whole worker meanwhile."""
+    with pytest.raises(AnswerUnreadable):
+        read_answer("```json" + "\n" * 50_000)
+
+
 @given(st.text(max_size=300), st.text(max_size=100))
 def test_any_text_gets_a_verdict(template: str, system_prompt: str):
     found = refusals_of(Proposal(template=template, system_prompt=system_prompt), STANDARD)
