@@ -47,6 +47,26 @@ def test_two_texts_are_laid_side_by_side():
     ]
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("x\n" * 30_000, "x\ny\n" * 15_000),
+        ("".join(f"{n}\nx\n" for n in range(9_000)), "".join(f"{n}\ny\n" for n in range(9_000))),
+    ],
+)
+def test_no_two_texts_are_slow_to_lay_side_by_side(left: str, right: str):
+    """A member or a model may have written them, and whoever looks holds a transaction: without a bound, for hours."""
+    rows = compare(left, right)
+    assert "".join(f"{row.left}\n" for row in rows if row.left is not None) == left
+    assert "".join(f"{row.right}\n" for row in rows if row.right is not None) == right
+
+
+def test_lines_that_stand_everywhere_still_meet_beside_those_that_do_not():
+    left = "".join(f"line {n}\n\n" for n in range(1_000))
+    rows = compare(left, f"first\n{left}last\n")
+    assert [row.kind for row in rows] == ["added", *["same"] * 2_000, "added"]
+
+
 def test_terminal_colours_become_classes_and_everything_else_is_escaped():
     assert to_html("\x1b[1;31mFAILED\x1b[0m <b>&") == '<span class="ansi-bold ansi-red">FAILED</span> &lt;b&gt;&amp;'
     assert to_html("\x1b]0;title\x07\x1b[2Kdone\x00\r\n") == "done\n"
