@@ -49,7 +49,7 @@ def _mentions(text: str) -> Q:
     condition = Q(issue__title__icontains=text) | Q(branch__icontains=text) | Q(error__icontains=text)
     digits = text.removeprefix("#")
     # A bigint holds 18 digits whatever they are.
-    if digits.isdigit() and len(digits) <= 18:
+    if digits.isdecimal() and len(digits) <= 18:
         condition |= Q(pk=int(digits)) | Q(issue__number=int(digits))
     return condition
 
@@ -68,11 +68,11 @@ class Position:
     def parse(cls, text: str) -> "Position | None":
         moment, _, run_id = text.partition("~")
         try:
-            position = cls(datetime.fromisoformat(moment), int(run_id))
-        except ValueError:
+            at, number = datetime.fromisoformat(moment), int(run_id)
+            # A time without zone would be compared in the server's zone; PostgreSQL knows none 16 hours off.
+            return cls(at.astimezone(UTC), number) if at.tzinfo and 0 < number < 2**63 else None
+        except (ValueError, OverflowError):
             return None
-        # A time without zone would be compared in the server's zone.
-        return position if position.created_at.tzinfo and 0 < position.run_id < 2**63 else None
 
 
 @dataclass(frozen=True)

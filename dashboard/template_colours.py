@@ -7,8 +7,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 _OPENING = re.compile(r"\{[{%#]")
-_RAW = re.compile(r"\{%-?\s*raw\s*-?%\}")
-_END_OF_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*-?%\}")
+_END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _TOKEN = re.compile(
     r"(?P<tag>\{\{-?|\{%[-+]?|-?\}\}|[-+]?%\})"
     r"|(?P<string>\"[^\"]*\"|'[^']*')"

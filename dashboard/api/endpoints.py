@@ -203,14 +203,18 @@ def _asked(wanted: Operation, request: HttpRequest) -> list[BaseModel]:
 
 def _idempotency_key(request: HttpRequest) -> str | None:
     """With or without the quotes that draft-ietf-httpapi-idempotency-key-header has around it."""
-    key = str(request.META.get("HTTP_IDEMPOTENCY_KEY", "")).strip()
-    if key[:1] == '"' and key[-1:] == '"':
+    given = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if given is None:
+        return None
+    key = str(given).strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if not re.fullmatch(KEY_PATTERN, key or "-"):
+    # An empty key is none that was forgotten to be set: without one a repetition would start another run.
+    if not re.fullmatch(KEY_PATTERN, key):
         detail = "1 to 255 visible characters of ASCII"
         errors = [FieldProblem(field="Idempotency-Key", detail=detail)]
         raise Problem(INVALID, f"Idempotency-Key: {detail}", errors=errors)
-    return key or None
+    return key
 
 
 def body_of(request: HttpRequest, shape: type[Shape]) -> Shape:

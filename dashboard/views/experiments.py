@@ -67,4 +67,4 @@ def experiment(request: AccountRequest, experiment_id: int) -> HttpResponse:
 
 def is_id(text: str) -> bool:
     """Whether it can be a row's key: digits that PostgreSQL can hold."""
-    return text.isascii() and text.isdecimal() and int(text) < 2**63
+    return text.isascii() and text.isdecimal() and len(text) < 20 and int(text) < 2**63

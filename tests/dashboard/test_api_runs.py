@@ -89,6 +89,7 @@ def test_each_filter_narrows_as_on_the_page(world: World, program: Program):
     assert ids(program.get(RUNS, text="max-length")) == [world.live_run.pk]
     assert ids(program.get(RUNS, project_id=world.project.pk + 1)) == []
     assert ids(program.get(RUNS, since=tomorrow)) == []
+    assert ids(program.get(RUNS, text="#²")) == []  # a digit, and no number
     assert len(ids(program.get(RUNS, agent="", model_id=world.model.pk))) == 3
 
 
@@ -177,7 +178,9 @@ def test_a_key_is_for_one_request(world: World, program: Program, open_issue: Is
     answer = program.post(RUNS, start_body(other), **{"Idempotency-Key": "deploy-7"})
 
     assert problem(answer) == (422, "idempotency_key_reused")
-    assert problem(program.post(RUNS, start_body(other), **{"Idempotency-Key": "no spaces"})) == (422, "invalid")
+    for unusable in ("no spaces", "", '""'):
+        refused = program.post(RUNS, start_body(other), **{"Idempotency-Key": unusable})
+        assert problem(refused) == (422, "invalid")
     with platform():
         assert not AgentRun.objects.filter(issue=other).exists()
 

@@ -37,7 +37,8 @@ def test_each_part_of_a_template_has_its_kind():
         ("tag", "%}"),
         ("comment", "{# {{ no }} #}"),
     ]
-    assert kinds("{%- raw %}{{ x }}{% endraw %}") == [("raw", "{%- raw %}{{ x }}{% endraw %}")]
+    for raw in ("{%- raw %}{{ x }}{% endraw %}", "{%+ raw -%}{# {{{% endraw +%}"):
+        assert kinds(raw) == [("raw", raw)]
 
 
 @pytest.mark.parametrize("source", ["{{ a", "{% if", "{# never", "{% raw %} {{", "}} %} #}", "{ {", "{{"])

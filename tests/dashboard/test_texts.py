@@ -112,6 +112,10 @@ def test_a_position_in_the_list_survives_the_url_and_nonsense_is_none():
     position = Position(datetime(2026, 11, 22, 20, 15, 0, 123456, tzinfo=UTC), 42)
 
     assert Position.parse(str(position)) == position
-    assert [Position.parse(text) for text in ("", "x~1", "2026-11-22T20:15:00~1", "2026-11-22T20:15:00+00:00~-1")] == [
-        None
-    ] * 4
+    assert [
+        Position.parse(text)
+        for text in (
+            "", "x~1", "2026-11-22T20:15:00~1", "2026-11-22T20:15:00+00:00~-1", "9999-12-31T23:59:59-23:59~1"
+        )
+    ] == [None] * 5  # fmt: skip
+    assert str(Position.parse("2026-11-22T20:15:00+23:59~1")) == "2026-11-21T20:16:00+00:00~1"

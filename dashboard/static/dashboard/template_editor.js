@@ -7,8 +7,8 @@
   const MOST_CHARACTERS = 400000;
   const NEIGHBOURS = 64;
   const OPENING = /\{[{%#]/g;
-  const RAW = /\{%-?\s*raw\s*-?%\}/y;
-  const END_OF_RAW = /\{%-?\s*endraw\s*-?%\}/g;
+  const RAW = /\{%[-+]?\s*raw\s*-?%\}/y;
+  const END_OF_RAW = /\{%[-+]?\s*endraw\s*[-+]?%\}/g;
   const CLOSING = { "{": "}}", "%": "%}", "#": "#}" };
   const KINDS = ["tag", "string", "keyword", "filter", "number", "name"];
   const TOKEN = new RegExp([
