@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from agent_runs.logs import storable
 from agent_runs.models import LIVE_STATUSES, AgentRun
 from metrics.affordable import affordable_output_tokens
 from paid.lib.tenancy import tenant
@@ -22,6 +23,9 @@ from workflows.operations.consultations import token_for
 # Enough for five proposals of the longest prompt that there is reason to have.
 LONGEST_ANSWER_TOKENS = 16_000
 MAX_ANSWER_CHARACTERS = 400_000
+# Holds an answer that comes as one event, whatever of it JSON escapes.
+MAX_LINE_BYTES = 4 * 1024 * 1024
+TOO_LONG = "The model's answer is too long."
 TIMEOUT = httpx.Timeout(connect=10, read=900, write=60, pool=10)
 # How soon an answer that nobody wants any more is broken off.
 LOOK_SECONDS = 0.5
@@ -131,28 +135,42 @@ async def _ask(call: Call) -> str:
 async def _text_of(response: httpx.Response) -> str:
     parts: list[str] = []
     size, is_complete = 0, False
-    async for line in response.aiter_lines():
-        if not line.startswith("data:"):
+    async for line in _lines_of(response):
+        if not line.startswith(b"data:"):
             continue
         event = _event_of(line[5:])
-        delta = event.get("delta") or {}
+        delta = event.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
         if event.get("type") == "content_block_delta" and delta.get("type") == "text_delta":
-            parts.append(delta["text"])
-            size += len(delta["text"])
+            text = delta.get("text")
+            parts.append(text if isinstance(text, str) else "")
+            size += len(parts[-1])
             if size > MAX_ANSWER_CHARACTERS:
-                raise ConsultationRefused("The model's answer is too long.")
+                raise ConsultationRefused(TOO_LONG)
         if event.get("type") == "message_delta" and delta.get("stop_reason") == "max_tokens":
             raise ConsultationRefused("The money does not pay for a whole answer. Raise the spending cap.")
         is_complete = is_complete or event.get("type") == "message_stop"
     if not is_complete:
         raise ApplicationError("The model's answer broke off.", type="AnswerBrokeOff")
-    return "".join(parts)
+    return storable("".join(parts))
 
 
-def _event_of(text: str) -> dict[str, Any]:
+async def _lines_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Whole lines. An account's own provider may send one without end, which httpx would keep in memory."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            raise ConsultationRefused(TOO_LONG)
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _event_of(text: bytes) -> dict[str, Any]:
     try:
         event = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise ApplicationError("What the model's provider sends cannot be read.", type="AnswerBrokeOff")
@@ -161,8 +179,8 @@ def _event_of(text: str) -> dict[str, Any]:
 
 def _refused(status: int, body: bytes) -> Exception:
     try:
-        words = str(json.loads(body)["error"]["message"])[:_QUOTED_CHARACTERS]
-    except (ValueError, KeyError, TypeError):
+        words = storable(str(json.loads(body)["error"]["message"])[:_QUOTED_CHARACTERS])
+    except (ValueError, KeyError, TypeError, RecursionError):
         words = "no reason given"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ApplicationError(f"The model's provider answered {status}: {words}", type="ModelAway")
