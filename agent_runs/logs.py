@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Max
-from psycopg.errors import UniqueViolation
+from psycopg.errors import LockNotAvailable, UniqueViolation
 from pydantic_core import PydanticSerializationError, to_json
 
 from agent_runs.contracts import AgentEvent, EventKind
@@ -144,7 +144,7 @@ def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
             _SHARED.write(_text([row for _, row in _rows(run, lines)]))
         else:
             _copy(_rows(run, lines))
-    except UniqueViolation:  # Django does not translate the errors of COPY
+    except (UniqueViolation, LockNotAvailable):  # Django does not translate the errors of COPY
         _write_missing(run, list(_rows(run, lines)))
 
 
@@ -171,10 +171,11 @@ def _copy(rows: Iterable[_Row]) -> None:
 
 
 def _copy_group(texts: Sequence[bytes]) -> None:
-    """Batches of several runs in one transaction; one that waits for another attempt's row does not hold up all."""
+    """Batches of several runs in one transaction. It gives up its turn rather than wait for a row of another attempt,
+    a lone batch as well: a worker that froze in the middle of its transactions holds rows of several runs, for long.
+    """
     with platform(), connection.cursor() as cursor:
-        if len(texts) > 1:
-            cursor.execute("SET LOCAL lock_timeout = '1s'")
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
         with cursor.copy(_COPY) as copy:
             copy.write(b"".join(texts))
 

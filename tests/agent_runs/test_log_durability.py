@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from psycopg.errors import AdminShutdown
 
 from agent_runs.log_search import LogQuestion, index_backlog, search_log
+from agent_runs.log_sharing import LEADERS
 from agent_runs.logs import PARTS_PER_LINE, LogLine, write_lines
 from agent_runs.models import AgentRun, AgentRunLog, LogKind
 from agent_runs.spool import SPOOL_NAME, SpoolWriter
@@ -94,6 +95,37 @@ def test_a_writer_that_is_cut_off_before_its_commit_loses_nothing(
     again.read_to_end()
     assert contents(run) == ["one", "two", "three"]
     assert again.offset == (tmp_path / SPOOL_NAME).stat().st_size
+
+
+def test_runs_that_wait_for_another_attempts_rows_hold_up_no_other_run(
+    another_attempt: psycopg.Connection[tuple[object, ...]],
+):
+    """A worker that is frozen in the middle of its transactions: its runs come here, and others are here already."""
+    first = AgentRunFactory()
+    same = {"project": first.project, "prompt_version": first.prompt_version, "language_model": first.language_model}
+    *waiting, other = (AgentRunFactory(issue=IssueFactory(project=first.project), **same) for _ in range(LEADERS + 1))
+    for run in waiting:
+        another_attempt.execute(SAME_ROW, [run.account_id, run.created_at, run.pk, PARTS_PER_LINE])
+
+    def write(run: AgentRun) -> None:
+        try:
+            write_lines(run, [LogLine(1, LogKind.STDOUT, "its own", {}, AT)])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(LEADERS + 1) as threads, owner_connection() as watcher:
+        try:
+            held_up = [threads.submit(write, run) for run in waiting]
+            blocked = [another_attempt.info.backend_pid]
+            watcher.autocommit = True
+            wait_until(lambda: len(watcher.execute(BLOCKED_BY, blocked).fetchall()) == len(waiting))
+            threads.submit(write, other).result(20)
+            assert not any(each.done() for each in held_up)
+        finally:
+            another_attempt.rollback()
+        for each in held_up:
+            each.result(20)
+    assert [contents(run) for run in (*waiting, other)] == [["its own"]] * (LEADERS + 1)
 
 
 @pytest.mark.django_db
