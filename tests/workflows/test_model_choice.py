@@ -31,7 +31,13 @@ from workflows.contracts import CHOICE_ATTEMPTS, RunEnd, RunRef, StepOutcome, Ve
 from workflows.models import OutboxCommand
 from workflows.operations import stop_run
 from workflows.operations.fingerprint import fingerprint
-from workflows.operations.model_choice import close_choice, follow_choice, open_choice, open_question_of
+from workflows.operations.model_choice import (
+    close_choice,
+    follow_choice,
+    open_choice,
+    open_question_of,
+    set_choice_aside,
+)
 from workflows.reconciliation import _fail_lost_run
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +91,23 @@ def test_a_run_starts_with_the_rules_choice_and_a_question():
     assert payload == {"account_id": run.account_id, "run_id": run.pk, "asks_for_model": True}
     assert (fresh(run).language_model.model_id, selection_of(run).selected_by) == ("small", "rules")
     assert (question_of(run).status, question_of(run).cap_usd) == (ModelQuestionStatus.ASKING, Decimal("0.10"))
+
+
+def test_an_attempt_that_read_the_question_before_another_one_opened_it_opens_no_second_one():
+    run = start(make_choosing())
+    with tenant(run.account_id):
+        early, late = open_question_of(run.pk), open_question_of(run.pk)
+        assert early is not None
+        assert late is not None
+        opened = open_choice(question=early, workflow_id=f"run-{run.pk}")
+        assert open_choice(question=late, workflow_id=f"run-{run.pk}") == opened
+        late.consultation = None
+        set_choice_aside(question=late, why="It did not answer in time.")
+        assert open_choice(question=late, workflow_id=f"run-{run.pk}") is None
+    with platform():
+        consultation = AgentRun.objects.get(agent="consultation")
+        assert (consultation.status, consultation.error_code) == (RunStatus.FAILED, "choice_set_aside")
+        assert BudgetReservation.objects.get(agent_run=consultation).closed_at is not None
 
 
 def test_nobody_is_asked_where_it_is_off_or_a_person_chose_or_one_model_is_left():

@@ -51,13 +51,19 @@ def price_of_asking(project: Project, rules: Selection) -> Decimal | None:
 
 
 @transaction.atomic
-def open_choice(*, question: ModelQuestion, workflow_id: str) -> AgentRun:
+def open_choice(*, question: ModelQuestion, workflow_id: str) -> AgentRun | None:
     """The run that asks, with what the rules allow now kept on the selection. Call it inside of `tenant()`.
 
-    The question goes to a model that this project's preferences allow for it, and its issue to no other provider.
+    None when the question was closed meanwhile; what another attempt has opened is given as it stands: a question is
+    paid once. It goes to a model that this project's preferences allow for it, and its issue to no other provider.
     Raises PromptError, NoModelAvailable or BudgetExhausted; then nothing has changed.
     """
-    run = question.agent_run
+    run = _lock(question.agent_run)
+    standing = open_question_of(run.pk)
+    if standing is None:
+        return None
+    if standing.consultation is not None:
+        return standing.consultation
     offers = offers_for(run=run, rules=_rules(run))
     usable = [offer for offer in offers if offer.is_usable]
     if len(usable) < FEWEST_OFFERS:
@@ -87,8 +93,10 @@ def follow_choice(*, question: ModelQuestion, answer: str) -> bool:
     Otherwise the rules' choice stays, its reason says why, and this gives False.
     """
     run = _lock(question.agent_run)
-    if open_question_of(run.pk) is None:
+    standing = open_question_of(run.pk)
+    if standing is None:
         return False
+    question = standing
     try:
         model, reason = _chosen(run, answer)
     except (AnswerUnreadable, ChoiceRefused, NoModelAvailable) as error:
@@ -110,8 +118,12 @@ def follow_choice(*, question: ModelQuestion, answer: str) -> bool:
 def set_choice_aside(*, question: ModelQuestion, why: str, is_stopped: bool = False) -> None:
     """The rules' choice stays, and says why. Once the question is closed this changes nothing."""
     run = _lock(question.agent_run)
-    if not close_model_question(question=question, status=ModelQuestionStatus.SET_ASIDE):
+    # As it stands under the lock: another attempt may have opened it since it was read, and its run has to end.
+    standing = open_question_of(run.pk)
+    if standing is None:
         return
+    question = standing
+    close_model_question(question=question, status=ModelQuestionStatus.SET_ASIDE)
     was = "could not be asked" if question.consultation is None else "was asked, and not followed"
     words = f"The meta-agent {was}: {why}"
     explain_model_selection(run=run, reason=f"{ModelSelection.objects.get(agent_run=run).reason} {words}")
