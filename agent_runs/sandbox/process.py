@@ -172,8 +172,12 @@ def start_sealed(
         os.close(info_write)
         descriptors.remove(info_write)
         init_pid = _read_init_pid(info_read, process)
-        _limit(init_pid)
-        hold_processes(init_pid)
+        try:
+            _limit(init_pid)
+            hold_processes(init_pid)
+        except (ProcessLookupError, FileNotFoundError):
+            # It reported its first process, and failed at a mount since: its own words say why.
+            raise _failure(process) from None
         os.write(block_write, b"\0")
         _wait_until_released(block_read, process)
         return SealedProcess(process, init_pid)
