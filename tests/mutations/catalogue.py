@@ -42,9 +42,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "break the rollup trigger",
         "a second call of the day no longer adds its cost to the day's sum",
-        "metrics/sql/usage_daily.sql",
-        "cost_usd = day_sum.cost_usd + excluded.cost_usd",
-        "cost_usd = excluded.cost_usd",
+        "metrics/sql/ledger_sums.sql",
+        "+ excluded.cache_write_tokens,\n            cost_usd = kept.cost_usd + excluded.cost_usd",
+        "+ excluded.cache_write_tokens,\n            cost_usd = excluded.cost_usd",
         (
             "tests/metrics/test_ledger.py::test_reconciling_finds_equality",
             "tests/metrics/test_ledger.py::test_settling_books_the_row_the_day_the_run_and_the_escrow",
