@@ -15,6 +15,8 @@ from paid.stack import embedded
 INIT_SQL = Path(__file__).resolve().parent.parent / "init-db.sql"
 # Nothing of a test session is worth a disk flush.
 IN_A_HURRY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+# A test that fails may leave a transaction open in a thread: nobody after it waits for that one's locks for ever.
+LEFT_BEHIND = {"lock_timeout": "300s", "idle_in_transaction_session_timeout": "300s"}
 # Runs once per session: a way round the append-only triggers when
 # the tables are emptied between transactional tests.
 TEST_ONLY_SQL = """
@@ -76,7 +78,7 @@ class TestServers:
             self.directory / "postgresql.log",
             port=port,
             superuser_password=password,
-            settings=IN_A_HURRY,
+            settings=IN_A_HURRY | LEFT_BEHIND,
         )
         self._running.append(server)
         owner, application = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
