@@ -7,7 +7,7 @@ from django.db.models import F, Q
 
 from accounts.models import Account, User
 from paid.lib.columns import Changed, usd
-from paid.lib.constraints import TenantForeignKey, one_of
+from paid.lib.constraints import RowRule, TenantForeignKey
 from projects.models import Issue, Project, PullRequest
 from prompts.models import AbVariant, LanguageModel, PromptVersion
 
@@ -134,12 +134,12 @@ class AgentRun(Changed):
     error_code = models.CharField(max_length=50, blank=True, default="", db_default="")
     error = models.TextField(blank=True, default="", db_default="")
     summary = models.TextField(blank=True, default="", db_default="")  # the agent's closing words
-    iterations = models.PositiveIntegerField(default=0, db_default=0)
+    iterations = models.IntegerField(default=0, db_default=0)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_requested_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     # Since when it waits for a person to grant money, and how many times it has come to that.
     paused_at = models.DateTimeField(null=True, blank=True)
-    pauses = models.PositiveSmallIntegerField(default=0, db_default=0)
+    pauses = models.SmallIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     # Sums of the run's ledger rows, kept by the function that writes them.
@@ -162,23 +162,25 @@ class AgentRun(Changed):
                 condition=Q(run_token_hash__isnull=False),
                 name="agent_runs_token_unique",
             ),
-            one_of("status", RunStatus, "agent_runs_status_known"),
-            one_of("trigger", RunTrigger, "agent_runs_trigger_known"),
-            models.CheckConstraint(
+            # Rules of columns that a model call does not write: as CHECKs they were a fifth of its settlement.
+            RowRule(condition=Q(status__in=RunStatus.values), name="agent_runs_status_known"),
+            RowRule(condition=Q(trigger__in=RunTrigger.values), name="agent_runs_trigger_known"),
+            RowRule(condition=Q(iterations__gte=0, pauses__gte=0), name="agent_runs_counts_not_negative"),
+            RowRule(
                 condition=Q(finished_at__isnull=False, run_token_hash__isnull=True)
                 | Q(status__in=LIVE_STATUSES, finished_at__isnull=True),
                 name="agent_runs_ended_has_time_and_no_token",
             ),
-            models.CheckConstraint(
+            RowRule(
                 condition=Q(status="paused", paused_at__isnull=False)
                 | (~Q(status="paused") & Q(paused_at__isnull=True)),
                 name="agent_runs_paused_since_when",
             ),
-            models.CheckConstraint(
+            RowRule(
                 condition=Q(version_account_id=0) | Q(version_account_id=F("account_id")),
                 name="agent_runs_version_account",
             ),
-            models.CheckConstraint(
+            RowRule(
                 condition=Q(model_account_id=0) | Q(model_account_id=F("account_id")),
                 name="agent_runs_model_account",
             ),

@@ -13,5 +13,5 @@ class Migration(migrations.Migration):
 
     operations = [
         ReplaceSqlFile("metrics", "spend_daily", "former/spend_daily_0011"),
-        ReplaceSqlFile("metrics", "ledger_sums", "former/usage_daily_0011"),
+        ReplaceSqlFile("metrics", "former/ledger_sums_0013", "former/usage_daily_0011"),
     ]

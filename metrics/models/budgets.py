@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from accounts.models import Account
 from agent_runs.models import AgentRun
 from paid.lib.columns import Changed, Created, usd
-from paid.lib.constraints import TenantForeignKey, one_of
+from paid.lib.constraints import RowRule, TenantForeignKey, one_of
 from projects.models import Project
 
 
@@ -77,13 +77,12 @@ class BudgetReservation(Created):
     class Meta:
         db_table = "budget_reservations"
         constraints: ClassVar = [
+            # The one that each model call pays for: nor is the amount negative, then.
             models.CheckConstraint(
-                condition=Q(amount_usd__gte=0, drawn_usd__gte=0, granted_usd__gte=0),
-                name="budget_reservations_not_negative",
+                condition=Q(drawn_usd__gte=0, drawn_usd__lte=F("amount_usd")),
+                name="budget_reservations_not_overdrawn",
             ),
-            models.CheckConstraint(
-                condition=Q(drawn_usd__lte=F("amount_usd")), name="budget_reservations_not_overdrawn"
-            ),
+            RowRule(condition=Q(granted_usd__gte=0), name="budget_reservations_not_negative"),
             TenantForeignKey(
                 column="agent_run_id", to="agent_runs", name="budget_reservations_run_fk", on_delete="CASCADE"
             ),

@@ -14,39 +14,87 @@ BEGIN
 END
 $$;
 
+-- name: ledger_broken_rule
+-- The rule that a ledger row breaks, or NULL. Here and not as CHECKs, each of which PostgreSQL parses anew for every
+-- INSERT: rows are only ever added, and all of them come through the trigger below.
+CREATE FUNCTION ledger_broken_rule(usage token_usages) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+    IF usage.kind = 'call' THEN
+        IF usage.corrects_request_id IS NOT NULL THEN
+            RETURN 'token_usages_corrections_name_a_call';
+        ELSIF usage.input_tokens < 0 OR usage.output_tokens < 0 OR usage.cache_read_tokens < 0
+            OR usage.cache_write_1h_tokens < 0 OR usage.cache_write_tokens < usage.cache_write_1h_tokens
+            OR usage.cost_usd < 0
+        THEN
+            RETURN 'token_usages_calls_are_not_negative';
+        END IF;
+    ELSIF usage.kind NOT IN ('correction', 'pricing') THEN
+        RETURN 'token_usages_kind_known';
+    ELSIF usage.corrects_request_id IS NULL THEN
+        RETURN 'token_usages_corrections_name_a_call';
+    END IF;
+    IF NOT usage.is_priced AND usage.cost_usd <> 0 THEN
+        RETURN 'token_usages_unpriced_is_zero';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- name: ledger_refuse_row
+-- Told as a CHECK would tell it.
+CREATE FUNCTION ledger_refuse_row(p_rule text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'new row for relation "token_usages" breaks the rule "%"', p_rule
+        USING ERRCODE = 'check_violation', CONSTRAINT = p_rule, TABLE = 'token_usages';
+END
+$$;
+
 -- name: ledger_rows_added
 -- Trigger, one for all that follows: a call's settlement pays for each trigger and for each statement in it.
--- A single row, which is what the gateway adds, is read with its run once and added by its values, without any
--- aggregate; several rows are aggregated first.
+-- A single row, which is what the gateway adds, is added by its values, without any aggregate; several rows are
+-- aggregated first.
 CREATE FUNCTION ledger_rows_added() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    added record;
+    usage token_usages;
+    run record;
+    broken_rule text;
+    of_day date;
+    of_slot smallint;
+    calls_more integer;
+    unpriced_more integer;
 BEGIN
-    SELECT usage.*, (usage.created_at AT TIME ZONE 'UTC')::date AS day, (usage.agent_run_id % 16)::smallint AS slot,
-           (usage.kind = 'call')::integer AS calls,
-           -- A call that was unpriced is none any more once a `pricing` row has priced it.
-           (usage.kind = 'call' AND NOT usage.is_priced)::integer - (usage.kind = 'pricing')::integer AS unpriced,
-           run.id AS run_id, run.prompt_version_id, coalesce(run.requested_by_id, 0) AS person_id,
-           count(*) OVER () AS row_count
-    INTO added
-    FROM (SELECT * FROM inserted LIMIT 2) usage
-    LEFT JOIN agent_runs run
-        ON run.id = usage.agent_run_id AND run.account_id = usage.account_id AND run.created_at = usage.run_created_at;
+    SELECT * INTO usage FROM inserted LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
-    ELSIF added.row_count = 1 THEN
-        IF added.run_id IS NULL THEN
+    ELSIF NOT EXISTS (SELECT FROM inserted OFFSET 1) THEN
+        broken_rule := ledger_broken_rule(usage);
+        IF broken_rule IS NOT NULL THEN
+            PERFORM ledger_refuse_row(broken_rule);
+        END IF;
+        SELECT r.prompt_version_id, coalesce(r.requested_by_id, 0) AS person_id INTO run
+        FROM agent_runs r
+        WHERE r.id = usage.agent_run_id AND r.account_id = usage.account_id AND r.created_at = usage.run_created_at;
+        IF NOT FOUND THEN
             PERFORM ledger_refuse_rows();
         END IF;
+        of_day := (usage.created_at AT TIME ZONE 'UTC')::date;
+        of_slot := usage.agent_run_id % 16;
+        calls_more := (usage.kind = 'call')::integer;
+        -- A call that was unpriced is none any more once a `pricing` row has priced it.
+        unpriced_more := (usage.kind = 'call' AND NOT usage.is_priced)::integer - (usage.kind = 'pricing')::integer;
         INSERT INTO usage_daily AS kept (
             account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
         ) VALUES (
-            added.account_id, added.project_id, coalesce(added.language_model_id, 0), added.day, added.slot,
-            added.calls, added.unpriced, added.input_tokens, added.output_tokens, added.cache_read_tokens,
-            added.cache_write_tokens, added.cost_usd
+            usage.account_id, usage.project_id, coalesce(usage.language_model_id, 0), of_day, of_slot,
+            calls_more, unpriced_more, usage.input_tokens, usage.output_tokens, usage.cache_read_tokens,
+            usage.cache_write_tokens, usage.cost_usd
         )
         ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
             calls = kept.calls + excluded.calls,
@@ -60,10 +108,9 @@ BEGIN
         INSERT INTO spend_daily AS kept (
             account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
         ) VALUES
-            (added.account_id, 'person', added.person_id, added.day, added.slot, added.calls, added.unpriced,
-             added.cost_usd),
-            (added.account_id, 'prompt_version', added.prompt_version_id, added.day, added.slot, added.calls,
-             added.unpriced, added.cost_usd)
+            (usage.account_id, 'person', run.person_id, of_day, of_slot, calls_more, unpriced_more, usage.cost_usd),
+            (usage.account_id, 'prompt_version', run.prompt_version_id, of_day, of_slot, calls_more, unpriced_more,
+             usage.cost_usd)
         ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
             calls = kept.calls + excluded.calls,
             unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
@@ -71,6 +118,11 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    SELECT ledger_broken_rule(row_of) INTO broken_rule
+    FROM inserted row_of WHERE ledger_broken_rule(row_of) IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+        PERFORM ledger_refuse_row(broken_rule);
+    END IF;
     IF EXISTS (
         SELECT FROM (SELECT DISTINCT agent_run_id, account_id, run_created_at FROM inserted) AS row_of
         WHERE NOT EXISTS (
@@ -130,11 +182,12 @@ $$;
 DROP TRIGGER rows_belong_to_their_run ON token_usages;
 CREATE TRIGGER token_usages_added AFTER INSERT ON token_usages REFERENCING NEW TABLE AS inserted
 FOR EACH STATEMENT EXECUTE FUNCTION ledger_rows_added();
-REVOKE ALL ON FUNCTION ledger_rows_added(), ledger_refuse_rows() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger_rows_added(), ledger_refuse_rows(), ledger_refuse_row(text), ledger_broken_rule(token_usages)
+FROM PUBLIC;
 
 -- reverse: ledger_sums
 -- The trigger first: its table outlives this file. The one that it took over comes back.
 DROP TRIGGER token_usages_added ON token_usages;
-DROP FUNCTION ledger_rows_added(), ledger_refuse_rows();
+DROP FUNCTION ledger_rows_added(), ledger_refuse_rows(), ledger_refuse_row(text), ledger_broken_rule(token_usages);
 CREATE TRIGGER rows_belong_to_their_run AFTER INSERT ON token_usages REFERENCING NEW TABLE AS added
   FOR EACH STATEMENT EXECUTE FUNCTION rows_belong_to_their_run();

@@ -1,0 +1,140 @@
+-- What follows the ledger's rows in their own transaction: they are held against their run, and added to the sums of
+-- their day by project and model (usage_daily), by prompt version and by person (spend_daily).
+-- Sums have one slot of 16 per run, so that concurrent writers of one project do not queue on one row lock: calls of
+-- one run wait for each other on the run's row anyway, and runs of one hour have numbers that follow each other.
+
+-- name: ledger_refuse_rows
+-- In place of a foreign key, which partitions that are dropped cannot have.
+CREATE FUNCTION ledger_refuse_rows() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'rows for token_usages that do not match account and time of their run'
+        USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'token_usages_belong_to_run', TABLE = 'token_usages';
+END
+$$;
+
+-- name: ledger_rows_added
+-- Trigger, one for all that follows: a call's settlement pays for each trigger and for each statement in it.
+-- A single row, which is what the gateway adds, is read with its run once and added by its values, without any
+-- aggregate; several rows are aggregated first.
+CREATE FUNCTION ledger_rows_added() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+DECLARE
+    added record;
+BEGIN
+    SELECT usage.*, (usage.created_at AT TIME ZONE 'UTC')::date AS day, (usage.agent_run_id % 16)::smallint AS slot,
+           (usage.kind = 'call')::integer AS calls,
+           -- A call that was unpriced is none any more once a `pricing` row has priced it.
+           (usage.kind = 'call' AND NOT usage.is_priced)::integer - (usage.kind = 'pricing')::integer AS unpriced,
+           run.id AS run_id, run.prompt_version_id, coalesce(run.requested_by_id, 0) AS person_id,
+           count(*) OVER () AS row_count
+    INTO added
+    FROM (SELECT * FROM inserted LIMIT 2) usage
+    LEFT JOIN agent_runs run
+        ON run.id = usage.agent_run_id AND run.account_id = usage.account_id AND run.created_at = usage.run_created_at;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF added.row_count = 1 THEN
+        IF added.run_id IS NULL THEN
+            PERFORM ledger_refuse_rows();
+        END IF;
+        INSERT INTO usage_daily AS kept (
+            account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
+            input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
+        ) VALUES (
+            added.account_id, added.project_id, coalesce(added.language_model_id, 0), added.day, added.slot,
+            added.calls, added.unpriced, added.input_tokens, added.output_tokens, added.cache_read_tokens,
+            added.cache_write_tokens, added.cost_usd
+        )
+        ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
+            calls = kept.calls + excluded.calls,
+            unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+            input_tokens = kept.input_tokens + excluded.input_tokens,
+            output_tokens = kept.output_tokens + excluded.output_tokens,
+            cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+            cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+            cost_usd = kept.cost_usd + excluded.cost_usd;
+        -- In the order that the aggregate below has, too: two statements that add to the same days cannot deadlock.
+        INSERT INTO spend_daily AS kept (
+            account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
+        ) VALUES
+            (added.account_id, 'person', added.person_id, added.day, added.slot, added.calls, added.unpriced,
+             added.cost_usd),
+            (added.account_id, 'prompt_version', added.prompt_version_id, added.day, added.slot, added.calls,
+             added.unpriced, added.cost_usd)
+        ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
+            calls = kept.calls + excluded.calls,
+            unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+            cost_usd = kept.cost_usd + excluded.cost_usd;
+        RETURN NULL;
+    END IF;
+
+    IF EXISTS (
+        SELECT FROM (SELECT DISTINCT agent_run_id, account_id, run_created_at FROM inserted) AS row_of
+        WHERE NOT EXISTS (
+            SELECT FROM agent_runs run
+            WHERE run.id = row_of.agent_run_id AND run.account_id = row_of.account_id
+              AND run.created_at = row_of.run_created_at
+        )
+    ) THEN
+        PERFORM ledger_refuse_rows();
+    END IF;
+    INSERT INTO usage_daily AS kept (
+        account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
+    )
+    SELECT account_id, project_id, coalesce(language_model_id, 0), (created_at AT TIME ZONE 'UTC')::date,
+           agent_run_id % 16,
+           count(*) FILTER (WHERE kind = 'call'),
+           count(*) FILTER (WHERE kind = 'call' AND NOT is_priced) - count(*) FILTER (WHERE kind = 'pricing'),
+           sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(cost_usd)
+    FROM inserted
+    GROUP BY 1, 2, 3, 4, 5
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
+        calls = kept.calls + excluded.calls,
+        unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        cost_usd = kept.cost_usd + excluded.cost_usd;
+    INSERT INTO spend_daily AS kept (
+        account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
+    )
+    SELECT usage.account_id, by.dimension, by.dimension_id, (usage.created_at AT TIME ZONE 'UTC')::date,
+           usage.agent_run_id % 16,
+           count(*) FILTER (WHERE usage.kind = 'call'),
+           count(*) FILTER (WHERE usage.kind = 'call' AND NOT usage.is_priced)
+               - count(*) FILTER (WHERE usage.kind = 'pricing'),
+           sum(usage.cost_usd)
+    FROM inserted usage
+    JOIN agent_runs run ON run.id = usage.agent_run_id
+    CROSS JOIN LATERAL (VALUES
+        ('prompt_version', run.prompt_version_id), ('person', coalesce(run.requested_by_id, 0))
+    ) by (dimension, dimension_id)
+    GROUP BY 1, 2, 3, 4, 5
+    ORDER BY 1, 2, 4, 3, 5
+    ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
+        calls = kept.calls + excluded.calls,
+        unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+        cost_usd = kept.cost_usd + excluded.cost_usd;
+    RETURN NULL;
+END
+$$;
+
+-- name: token_usages_added
+-- Once per statement on the partitioned parent, however many rows and partitions it touched.
+DROP TRIGGER rows_belong_to_their_run ON token_usages;
+CREATE TRIGGER token_usages_added AFTER INSERT ON token_usages REFERENCING NEW TABLE AS inserted
+FOR EACH STATEMENT EXECUTE FUNCTION ledger_rows_added();
+REVOKE ALL ON FUNCTION ledger_rows_added(), ledger_refuse_rows() FROM PUBLIC;
+
+-- reverse: ledger_sums
+-- The trigger first: its table outlives this file. The one that it took over comes back.
+DROP TRIGGER token_usages_added ON token_usages;
+DROP FUNCTION ledger_rows_added(), ledger_refuse_rows();
+CREATE TRIGGER rows_belong_to_their_run AFTER INSERT ON token_usages REFERENCING NEW TABLE AS added
+  FOR EACH STATEMENT EXECUTE FUNCTION rows_belong_to_their_run();
