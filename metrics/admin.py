@@ -28,8 +28,7 @@ class BudgetReservationAdmin(ReadOnlyAdmin):
 
 @admin.register(GatewayCall)
 class GatewayCallAdmin(ReadOnlyAdmin):
-    list_display = ("request_id", "agent_run_id", "model_name", "state", "hold_usd", "opened_at", "closed_at")
-    list_filter = ("state",)
+    list_display = ("request_id", "agent_run_id", "model_name", "hold_usd", "opened_at")
     search_fields = ("=agent_run_id", "model_name")
 
 

@@ -1,6 +1,6 @@
 """Every write of metrics. Money moves in SQL functions (metrics/sql), which lock what they count."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -81,13 +81,18 @@ def sweep_escrows() -> int:
         return int(cursor.fetchone()[0])
 
 
-def correct_usage(*, request_id: UUID, corrected_cost_usd: Decimal, correction_id: UUID) -> bool:
+def correct_usage(
+    *, run_created_at: datetime, request_id: UUID, corrected_cost_usd: Decimal, correction_id: UUID
+) -> bool:
     """Book the difference between what a call's ledger row says and what it really cost, as a row of its own.
 
     The same `correction_id` twice is one correction, False the second time; with another content it is an error.
+    `run_created_at` and `request_id` are the call's key in the ledger.
     """
     with platform(), connection.cursor() as cursor:
-        cursor.execute("SELECT ledger_correct(%s, %s, %s)", [request_id, corrected_cost_usd, correction_id])
+        cursor.execute(
+            "SELECT ledger_correct(%s, %s, %s, %s)", [run_created_at, request_id, corrected_cost_usd, correction_id]
+        )
         return bool(cursor.fetchone()[0])
 
 

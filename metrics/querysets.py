@@ -15,7 +15,6 @@ from metrics.models import (
     BudgetAlert,
     BudgetPeriod,
     BudgetReservation,
-    CallState,
     CostBudget,
     GatewayCall,
     TokenUsage,
@@ -128,9 +127,7 @@ def _held_by_project(account_id: int) -> Mapping[int, Decimal]:
     ):
         held[project_id] += usd
     calls = dict(
-        GatewayCall.objects.filter(account_id=account_id, state=CallState.OPEN)
-        .values_list("agent_run_id")
-        .annotate(usd=Sum("hold_usd"))
+        GatewayCall.objects.filter(account_id=account_id).values_list("agent_run_id").annotate(usd=Sum("hold_usd"))
     )
     late = reservations.filter(closed_at__isnull=False, agent_run_id__in=calls)
     for project_id, run_id in late.values_list("project_id", "agent_run_id"):

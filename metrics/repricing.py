@@ -23,6 +23,7 @@ _PRICING = uuid.UUID("6f0a3c1e-52d8-5b0e-9d4e-2b3f2c6f7a10")
 class Unpriced:
     """One call without a price. `cost_usd` is what today's prices say of its moment, or None."""
 
+    run_created_at: datetime
     request_id: uuid.UUID
     account_id: int
     model_name: str
@@ -79,7 +80,12 @@ def reprice(*, is_dry_run: bool, progress: Callable[[int], None] | None = None) 
     sums: dict[tuple[int, str], _Sums] = defaultdict(_Sums)
     for seen, call in enumerate(unpriced_calls(), start=1):
         if call.cost_usd is not None and not is_dry_run:
-            correct_usage(request_id=call.request_id, corrected_cost_usd=call.cost_usd, correction_id=call.pricing_id)
+            correct_usage(
+                run_created_at=call.run_created_at,
+                request_id=call.request_id,
+                corrected_cost_usd=call.cost_usd,
+                correction_id=call.pricing_id,
+            )
         sums[call.account_id, call.model_name].add(call)
         if progress:
             progress(seen)

@@ -12,7 +12,6 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from metrics.models import GatewayCall
 from paid.lib.tenancy import platform
 from projects.models import ClaimState, WebhookDelivery
 from workflows.models import OutboxCommand, RunRequest, WorkflowState
@@ -42,11 +41,6 @@ def _settled_deliveries() -> QuerySet[WebhookDelivery]:
     return WebhookDelivery.objects.filter(created_at__lt=Now() - KEPT, claim_state__in=settled)
 
 
-def _closed_calls() -> QuerySet[GatewayCall]:
-    """What they cost is in the ledger."""
-    return GatewayCall.objects.filter(closed_at__lt=Now() - KEPT)
-
-
 def _answered_requests() -> QuerySet[RunRequest]:
     """A program repeats what it asked within minutes."""
     return RunRequest.objects.filter(created_at__lt=Now() - KEPT)
@@ -60,7 +54,6 @@ _OVER: tuple[Callable[[], QuerySet[Any]], ...] = (
     _delivered_commands,
     _ended_workflows,
     _settled_deliveries,
-    _closed_calls,
     _answered_requests,
     _expired_sessions,
 )

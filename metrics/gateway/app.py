@@ -111,7 +111,15 @@ class Gateway:
         admission = await self._admit(token, request)
         headers = request_headers(scope["headers"], self._key(admission))
         url = self._url(admission, path, scope["query_string"])
-        call = Call(uuid.uuid4(), admission.provider, url, headers, request, is_metered=path == MESSAGES)
+        call = Call(
+            uuid.uuid4(),
+            admission.run_created_at,
+            admission.provider,
+            url,
+            headers,
+            request,
+            is_metered=path == MESSAGES,
+        )
         if call.is_metered:
             await self._hold(call, admission)
         await self.relay.run(call, receive, send)

@@ -28,6 +28,7 @@ class Admission:
     """A live run and how it reaches its provider. The key stays sealed until the moment it is sent."""
 
     run_id: int
+    run_created_at: datetime
     is_stopping: bool
     language_model_id: int | None
     provider: str
@@ -53,9 +54,13 @@ class Hold:
 
 @dataclass(frozen=True)
 class Settlement:
-    """What one call came to. Equal settlements of one request are one; a different one is an error."""
+    """What one call came to. Equal settlements of one request are one; a different one is an error.
+
+    The start of its run says in which partition a repeated one looks for the first.
+    """
 
     request_id: UUID
+    run_created_at: datetime
     tokens: Tokens
     provider_request_id: str
     is_estimated: bool
@@ -115,6 +120,7 @@ class Ledger:
         sealed = row["sealed_key"]
         return Admission(
             run_id=row["run_id"],
+            run_created_at=row["run_created_at"],
             is_stopping=row["is_stopping"],
             language_model_id=row["language_model_id"],
             provider=row["provider"] or "",
@@ -156,7 +162,7 @@ class Ledger:
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
         await self._tell(
-            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 settlement.request_id,
                 settlement.provider_request_id,
@@ -167,6 +173,7 @@ class Ledger:
                 t.cache_write_1h,
                 settlement.is_estimated,
                 settlement.payload_hash,
+                settlement.run_created_at,
             ],
         )
 

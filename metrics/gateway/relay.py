@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -38,6 +39,7 @@ NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ht
 @dataclass(frozen=True)
 class Call:
     request_id: UUID
+    run_created_at: datetime
     provider: str
     url: str
     headers: Headers
@@ -162,7 +164,13 @@ class Bill:
         if not self._is_closed:
             self._is_closed = True
             await self._settler.settle(
-                Settlement(self._call.request_id, tokens, self.provider_request_id, is_estimated)
+                Settlement(
+                    self._call.request_id,
+                    self._call.run_created_at,
+                    tokens,
+                    self.provider_request_id,
+                    is_estimated,
+                )
             )
 
 

@@ -154,9 +154,9 @@ class Migration(migrations.Migration):
         SecureTenantTable("alert_webhooks", "budget_alerts"),
         ReplaceSqlFile("metrics", "former/prices_0003", "former/prices"),
         ReplaceSqlFile("metrics", "former/usage_daily_0003", "former/usage_daily"),
-        ReplaceSqlFile("metrics", "escrow", "former/escrow"),
+        ReplaceSqlFile("metrics", "former/escrow_0003", "former/escrow"),
         ReplaceSqlFile("metrics", "former/gateway_calls_0003", "former/gateway_calls"),
-        ReplaceSqlFile("metrics", "corrections", "former/corrections"),
+        ReplaceSqlFile("metrics", "former/corrections_0003", "former/corrections"),
         ReplaceSqlFile("metrics", "reconcile", "former/reconcile"),
         SqlFile("metrics", "alerts"),
     ]

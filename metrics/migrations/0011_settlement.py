@@ -14,5 +14,5 @@ class Migration(migrations.Migration):
         ReplaceSqlFile("metrics", "former/prices_0011", "former/prices_0003"),
         ReplaceSqlFile("metrics", "former/usage_daily_0011", "former/usage_daily_0003"),
         ReplaceSqlFile("metrics", "former/spend_daily_0011", "former/spend_daily"),
-        ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0003"),
+        ReplaceSqlFile("metrics", "former/gateway_calls_0011", "former/gateway_calls_0003"),
     ]

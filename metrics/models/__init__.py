@@ -1,6 +1,6 @@
 from metrics.models.alerts import AlertWebhook, BudgetAlert
 from metrics.models.budgets import BudgetPeriod, BudgetReservation, CostBudget
-from metrics.models.calls import CallState, GatewayCall
+from metrics.models.calls import GatewayCall
 from metrics.models.evolution import OPEN_EVOLUTIONS, Candidate, Evolution, EvolutionPolicy, EvolutionStatus
 from metrics.models.experiments import ExperimentReading, Proposal
 from metrics.models.ledger import TokenUsage, UsageDaily, UsageKind
@@ -13,7 +13,6 @@ __all__ = [
     "BudgetAlert",
     "BudgetPeriod",
     "BudgetReservation",
-    "CallState",
     "Candidate",
     "CostBudget",
     "Dimension",

@@ -49,6 +49,8 @@ class TokenUsage(Created):
     is_priced = models.BooleanField()
     is_estimated = models.BooleanField(default=False, db_default=False)
     payload_hash = models.BinaryField(max_length=32)
+    # When the call was opened, by whose prices it is priced; NULL in corrections and in rows from before it was kept.
+    called_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "token_usages"

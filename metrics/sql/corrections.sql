@@ -1,30 +1,28 @@
 -- name: ledger_correct
+-- `p_run_created_at` and `p_request_id` are the call's key in the ledger.
 -- Books the difference to a call's true cost as a row of its own, in the run's and the day's sums and the escrow too.
 -- The first one of an unpriced call is of kind `pricing`: from then on the call counts as priced.
 -- The same correction twice changes nothing; another content under its id is error PA409. Gives whether it is new.
-CREATE FUNCTION ledger_correct(p_request_id uuid, p_cost_usd numeric, p_correction_id uuid) RETURNS boolean
+CREATE FUNCTION ledger_correct(
+    p_run_created_at timestamptz, p_request_id uuid, p_cost_usd numeric, p_correction_id uuid
+) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
     booked record;
-    -- The ledger's key begins with it: by the request alone every partition would be read from end to end.
-    run_started timestamptz := (SELECT c.run_created_at FROM gateway_calls c WHERE c.request_id = p_request_id);
     known bytea;
     content bytea := sha256(convert_to(p_request_id || ' ' || trim_scale(p_cost_usd), 'UTF8'));
     before_usd numeric;
     is_pricing boolean;
 BEGIN
-    IF run_started IS NULL THEN
-        SELECT u.run_created_at INTO run_started FROM token_usages u WHERE u.request_id = p_request_id;
-    END IF;
     SELECT u.* INTO booked
-    FROM token_usages u WHERE u.run_created_at = run_started AND u.request_id = p_request_id AND u.kind = 'call';
+    FROM token_usages u WHERE u.run_created_at = p_run_created_at AND u.request_id = p_request_id AND u.kind = 'call';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the ledger has no call %', p_request_id USING ERRCODE = 'PA404';
     END IF;
     PERFORM 1 FROM agent_runs a WHERE a.id = booked.agent_run_id FOR NO KEY UPDATE;
     SELECT u.payload_hash INTO known
-    FROM token_usages u WHERE u.run_created_at = run_started AND u.request_id = p_correction_id;
+    FROM token_usages u WHERE u.run_created_at = p_run_created_at AND u.request_id = p_correction_id;
     IF FOUND THEN
         IF known <> content THEN
             RAISE EXCEPTION 'correction % was booked with another content', p_correction_id USING ERRCODE = 'PA409';
@@ -34,7 +32,7 @@ BEGIN
     SELECT sum(u.cost_usd), NOT booked.is_priced AND count(*) FILTER (WHERE u.kind = 'pricing') = 0
     INTO before_usd, is_pricing
     FROM token_usages u
-    WHERE u.run_created_at = run_started AND u.agent_run_id = booked.agent_run_id
+    WHERE u.run_created_at = p_run_created_at AND u.agent_run_id = booked.agent_run_id
       AND p_request_id IN (u.request_id, u.corrects_request_id);
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, corrects_request_id,
@@ -62,18 +60,18 @@ $$;
 -- they still say nothing about the moment of the call. A model that was registered later is found by its name.
 CREATE FUNCTION ledger_unpriced(p_after uuid, p_limit bigint)
 RETURNS TABLE (
-    request_id uuid, account_id bigint, model_name text, called_at timestamptz, tokens bigint, cost_usd numeric
+    run_created_at timestamptz, request_id uuid, account_id bigint, model_name text, called_at timestamptz,
+    tokens bigint, cost_usd numeric
 )
 LANGUAGE sql STABLE
 AS $$
-    SELECT u.request_id, u.account_id, u.model_name, coalesce(c.opened_at, u.created_at),
+    SELECT u.run_created_at, u.request_id, u.account_id, u.model_name, coalesce(u.called_at, u.created_at),
            u.input_tokens + u.output_tokens + u.cache_read_tokens + u.cache_write_tokens,
            ledger_cost(
-               coalesce(u.language_model_id, m.id), coalesce(c.opened_at, u.created_at), u.input_tokens,
+               coalesce(u.language_model_id, m.id), coalesce(u.called_at, u.created_at), u.input_tokens,
                u.output_tokens, u.cache_read_tokens, u.cache_write_tokens, u.cache_write_1h_tokens
            )
     FROM token_usages u
-    LEFT JOIN gateway_calls c ON c.request_id = u.request_id
     LEFT JOIN LATERAL (
         -- The account's own model before the global one of the same name.
         SELECT m.id FROM language_models m
@@ -91,9 +89,9 @@ $$;
 
 -- name: corrections_privileges
 -- Money is the platform's business: no tenant and nobody else calls these.
-REVOKE ALL ON FUNCTION ledger_correct(uuid, numeric, uuid), ledger_unpriced(uuid, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ledger_correct(uuid, numeric, uuid), ledger_unpriced(uuid, bigint) TO paid_platform;
+REVOKE ALL ON FUNCTION ledger_correct(timestamptz, uuid, numeric, uuid), ledger_unpriced(uuid, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger_correct(timestamptz, uuid, numeric, uuid), ledger_unpriced(uuid, bigint) TO paid_platform;
 
 -- reverse: corrections
 -- Drops what this file made.
-DROP FUNCTION ledger_unpriced(uuid, bigint), ledger_correct(uuid, numeric, uuid);
+DROP FUNCTION ledger_unpriced(uuid, bigint), ledger_correct(timestamptz, uuid, numeric, uuid);

@@ -15,7 +15,7 @@ AS $$
         SELECT r.project_id, c.hold_usd
         FROM gateway_calls c
         JOIN budget_reservations r ON r.agent_run_id = c.agent_run_id
-        WHERE c.account_id = p_account_id AND c.state = 'open' AND r.closed_at IS NOT NULL
+        WHERE c.account_id = p_account_id AND r.closed_at IS NOT NULL
     )
     SELECT b.id, b.period::text, b.is_hard, b.limit_usd,
            CASE b.period WHEN 'run' THEN b.limit_usd

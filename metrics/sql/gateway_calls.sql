@@ -64,16 +64,16 @@ BEGIN
     END IF;
     worst := coalesce(worst, 0);
     SELECT escrow.rest - coalesce(sum(c.hold_usd), 0) INTO available
-    FROM gateway_calls c WHERE c.agent_run_id = p_run_id AND c.state = 'open';
+    FROM gateway_calls c WHERE c.agent_run_id = p_run_id;
     IF worst > available OR available <= 0 THEN
         RETURN QUERY SELECT 'money', worst, available;
         RETURN;
     END IF;
     INSERT INTO gateway_calls (
-        request_id, account_id, agent_run_id, run_created_at, language_model_id, model_name, state, hold_usd,
+        request_id, account_id, agent_run_id, run_created_at, language_model_id, model_name, hold_usd,
         input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, gateway_id, opened_at
     )
-    SELECT p_request_id, a.account_id, a.id, a.created_at, p_language_model_id, p_model, 'open', worst,
+    SELECT p_request_id, a.account_id, a.id, a.created_at, p_language_model_id, p_model, worst,
            p_input_estimate, 0, 0, 0, p_gateway_id, now()
     FROM agent_runs a WHERE a.id = p_run_id;
     RETURN QUERY SELECT NULL::text, worst, available - worst;
@@ -93,7 +93,7 @@ AS $$
     SET input_tokens = p_input, output_tokens = p_output,
         cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
         cache_write_1h_tokens = p_cache_write_1h
-    WHERE request_id = p_request_id AND state = 'open'
+    WHERE request_id = p_request_id
 $$;
 
 -- name: gateway_release_call
@@ -102,22 +102,21 @@ CREATE FUNCTION gateway_release_call(p_request_id uuid) RETURNS boolean
 LANGUAGE sql
 AS $$
     WITH released AS (
-        UPDATE gateway_calls SET state = 'released', closed_at = now()
-        WHERE request_id = p_request_id AND state = 'open'
-        RETURNING 1
+        DELETE FROM gateway_calls WHERE request_id = p_request_id RETURNING 1
     )
     SELECT EXISTS (SELECT 1 FROM released)
 $$;
 
 -- name: gateway_settle_call
--- The one way into the ledger: closes the call, adds to the run's sums, draws the escrow down, inserts the row.
--- The same report twice changes nothing; another one under the same id is error PA409.
+-- The one way into the ledger: ends the call, adds to the run's sums, draws the escrow down, inserts the row.
+-- The same report twice changes nothing; another one under the same id is error PA409. For a call that is over already,
+-- `p_run_created_at` says where its row is; without it every partition is looked through.
 -- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share.
--- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it closed.
+-- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it gone.
 CREATE FUNCTION gateway_settle_call(
     p_request_id uuid, p_provider_request_id text,
     p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint,
-    p_is_estimated boolean, p_payload_hash bytea
+    p_is_estimated boolean, p_payload_hash bytea, p_run_created_at timestamptz DEFAULT NULL
 )
 RETURNS TABLE (cost_usd numeric, is_priced boolean, is_new boolean)
 LANGUAGE plpgsql
@@ -127,14 +126,11 @@ DECLARE
     run record;
     cost numeric;
 BEGIN
-    UPDATE gateway_calls c SET
-        state = 'settled', closed_at = now(), input_tokens = p_input, output_tokens = p_output,
-        cache_read_tokens = p_cache_read, cache_write_tokens = p_cache_write,
-        cache_write_1h_tokens = p_cache_write_1h
-    WHERE c.request_id = p_request_id AND c.state = 'open'
+    DELETE FROM gateway_calls c WHERE c.request_id = p_request_id
     RETURNING c.account_id, c.agent_run_id, c.run_created_at, c.language_model_id, c.model_name, c.opened_at INTO call;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT s.cost_usd, s.is_priced, false FROM gateway_settled_before(p_request_id, p_payload_hash) s;
+        RETURN QUERY SELECT s.cost_usd, s.is_priced, false
+        FROM gateway_settled_before(p_request_id, p_payload_hash, p_run_created_at) s;
         RETURN;
     END IF;
 
@@ -158,12 +154,12 @@ BEGIN
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
         provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash
+        cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash, called_at
     ) VALUES (
         call.account_id, run.project_id, call.run_created_at, call.agent_run_id, p_request_id, 'call',
         call.language_model_id, call.model_name, p_provider_request_id, p_input, p_output, p_cache_read,
         p_cache_write, p_cache_write_1h, gateway_settle_call.cost_usd, gateway_settle_call.is_priced, p_is_estimated,
-        p_payload_hash
+        p_payload_hash, call.opened_at
     );
     is_new := true;
     RETURN NEXT;
@@ -171,23 +167,26 @@ END
 $$;
 
 -- name: gateway_settled_before
--- What a call that is closed was booked as; error PA404 when it was never opened, PA409 when it was closed otherwise.
-CREATE FUNCTION gateway_settled_before(p_request_id uuid, p_payload_hash bytea)
+-- What a call that is over was booked as; error PA404 when it never was, PA409 when it was booked otherwise.
+CREATE FUNCTION gateway_settled_before(p_request_id uuid, p_payload_hash bytea, p_run_created_at timestamptz)
 RETURNS TABLE (cost_usd numeric, is_priced boolean)
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
-    run_started timestamptz := (SELECT c.run_created_at FROM gateway_calls c WHERE c.request_id = p_request_id);
+    booked record;
 BEGIN
-    IF run_started IS NULL THEN
-        RAISE EXCEPTION 'gateway call % was never opened', p_request_id USING ERRCODE = 'PA404';
+    IF p_run_created_at IS NULL THEN
+        SELECT u.* INTO booked FROM token_usages u WHERE u.request_id = p_request_id;
+    ELSE
+        SELECT u.* INTO booked
+        FROM token_usages u WHERE u.run_created_at = p_run_created_at AND u.request_id = p_request_id;
     END IF;
-    RETURN QUERY
-        SELECT u.cost_usd, u.is_priced FROM token_usages u
-        WHERE u.run_created_at = run_started AND u.request_id = p_request_id AND u.payload_hash = p_payload_hash;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'gateway call % was closed with another content', p_request_id USING ERRCODE = 'PA409';
+        RAISE EXCEPTION 'gateway call % is not open and was never booked', p_request_id USING ERRCODE = 'PA404';
+    ELSIF booked.payload_hash <> p_payload_hash THEN
+        RAISE EXCEPTION 'gateway call % was booked with another content', p_request_id USING ERRCODE = 'PA409';
     END IF;
+    RETURN QUERY SELECT booked.cost_usd, booked.is_priced;
 END
 $$;
 
@@ -205,14 +204,14 @@ DECLARE
 BEGIN
     FOR call IN
         SELECT c.* FROM gateway_calls c
-        WHERE c.state = 'open'
-          AND ((c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest)
+        WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
         ORDER BY c.agent_run_id, c.request_id
         FOR UPDATE SKIP LOCKED
     LOOP
         PERFORM gateway_settle_call(
             call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
-            call.cache_write_tokens, call.cache_write_1h_tokens, true, sha256(convert_to('swept ' || call.request_id, 'UTF8'))
+            call.cache_write_tokens, call.cache_write_1h_tokens, true,
+            sha256(convert_to('swept ' || call.request_id, 'UTF8')), call.run_created_at
         );
         swept := swept + 1;
     END LOOP;
@@ -227,8 +226,8 @@ REVOKE ALL ON FUNCTION
     gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
-    gateway_settled_before(uuid, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
+    gateway_settled_before(uuid, bytea, timestamptz),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -236,8 +235,8 @@ GRANT EXECUTE ON FUNCTION
     gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_release_call(uuid),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
-    gateway_settled_before(uuid, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
+    gateway_settled_before(uuid, bytea, timestamptz),
     gateway_sweep_calls(text, timestamptz, timestamptz)
 TO paid_platform;
 
@@ -245,8 +244,8 @@ TO paid_platform;
 -- Drops what this file made, the callers first.
 DROP FUNCTION
     gateway_sweep_calls(text, timestamptz, timestamptz),
-    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea),
-    gateway_settled_before(uuid, bytea),
+    gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
+    gateway_settled_before(uuid, bytea, timestamptz),
     gateway_release_call(uuid),
     gateway_note_call(uuid, bigint, bigint, bigint, bigint, bigint),
     gateway_open_call(uuid, bigint, bigint, text, text, bigint, bigint, bigint, boolean),

@@ -25,7 +25,7 @@ class RowRule(models.CheckConstraint):
     """
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
-        assert schema_editor is not None  # noqa: S101, PT018 - None is the stubs' only
+        assert schema_editor is not None  # noqa: S101 - None is the stubs' only
         schema_editor.deferred_sql.append(self.create_sql(model, schema_editor))
         return ""
 
@@ -36,7 +36,9 @@ class RowRule(models.CheckConstraint):
         quote = schema_editor.quote_name
         query = Query(model)
         where = query.build_where(self.condition)
-        condition, values = where.as_sql(query.get_compiler(connection=schema_editor.connection), schema_editor.connection)
+        condition, values = where.as_sql(
+            query.get_compiler(connection=schema_editor.connection), schema_editor.connection
+        )
         literal = condition % tuple(schema_editor.quote_value(value) for value in values)
         columns = sorted({column.target.column for column in _columns(where)})
         return Statement(
@@ -56,7 +58,6 @@ class RowRule(models.CheckConstraint):
         return Statement(
             "DROP TRIGGER %(name)s ON %(table)s", name=quote(self.name), table=Table(model._meta.db_table, quote)
         )
-
 
     # Its fields are a CHECK's, but it is none: who changes one into the other gets a migration.
     def __eq__(self, other: object) -> bool:

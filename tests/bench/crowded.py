@@ -303,7 +303,7 @@ async def _call_for(number: int, ledger: Ledger, share: Share, tally: Tally) -> 
             if hold.refusal:
                 raise LookupError(f"refused: {hold.refusal}")  # noqa: TRY301 - counted below
             settling = time.monotonic()
-            await ledger.settle(Settlement(request_id, TOKENS, "msg", is_estimated=False))
+            await ledger.settle(Settlement(request_id, admission.run_created_at, TOKENS, "msg", is_estimated=False))
         except Exception as error:  # whatever it is, it is counted, and the run goes on
             tally.errors.append(f"{type(error).__name__}: {error}")
         else:

@@ -37,9 +37,9 @@ CALLS_A_SECOND = 500
 # A commit that has to reach the disk and does nothing else.
 TRIVIAL_COMMIT = "SELECT pg_logical_emit_message(true, 'bench', '')"
 HELD_CALLS = """
-INSERT INTO gateway_calls (request_id, account_id, agent_run_id, run_created_at, language_model_id, model_name, state,
+INSERT INTO gateway_calls (request_id, account_id, agent_run_id, run_created_at, language_model_id, model_name,
                            hold_usd, gateway_id, opened_at)
-SELECT gen_random_uuid(), account_id, id, created_at, language_model_id, %(model)s, 'open', 0.01, 'bench', now()
+SELECT gen_random_uuid(), account_id, id, created_at, language_model_id, %(model)s, 0.01, 'bench', now()
 FROM agent_runs, generate_series(1, %(calls)s) WHERE account_id = %(account)s
 """
 PLAIN_TABLE = "CREATE TABLE plain_usages (LIKE token_usages INCLUDING DEFAULTS)"
@@ -199,7 +199,7 @@ async def _prepared(writer: Writer, task: str, ledger: Ledger) -> _Ready:
         return _Ready(admission, [])
     with _connected() as connection:
         rows = connection.execute(
-            "SELECT request_id FROM gateway_calls WHERE agent_run_id = %s AND state = 'open'", [writer.run.pk]
+            "SELECT request_id FROM gateway_calls WHERE agent_run_id = %s", [writer.run.pk]
         ).fetchall()
     return _Ready(admission, [row[0] for row in rows])
 
@@ -219,7 +219,7 @@ async def _one_call(ledger: Ledger, admission: Admission) -> tuple[float, float]
     if hold.refusal:
         raise LookupError(f"refused: {hold.refusal}")
     held = time.monotonic()
-    await ledger.settle(Settlement(request_id, TOKENS, "msg", is_estimated=False))
+    await ledger.settle(Settlement(request_id, admission.run_created_at, TOKENS, "msg", is_estimated=False))
     return held - begin, time.monotonic() - held
 
 
@@ -227,7 +227,7 @@ async def _settle(ready: _Ready, ledger: Ledger, end: float) -> tuple[list[float
     held, taken = list(ready.held), []
     while held and time.monotonic() < end:
         began = time.monotonic()
-        await ledger.settle(Settlement(held.pop(), TOKENS, "msg", is_estimated=False))
+        await ledger.settle(Settlement(held.pop(), ready.admission.run_created_at, TOKENS, "msg", is_estimated=False))
         taken.append(time.monotonic() - began)
     return [], taken
 

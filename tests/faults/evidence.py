@@ -25,7 +25,7 @@ TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_cre
 _LEFT_OVER = {
     "live run": "SELECT count(*) FROM agent_runs WHERE finished_at IS NULL",
     "open reservation": "SELECT count(*) FROM budget_reservations WHERE closed_at IS NULL",
-    "open gateway call": "SELECT count(*) FROM gateway_calls WHERE state = 'open'",
+    "open gateway call": "SELECT count(*) FROM gateway_calls",
     "run token": "SELECT count(*) FROM agent_runs WHERE run_token_hash IS NOT NULL",
     "undelivered command": "SELECT count(*) FROM outbox WHERE delivered_at IS NULL",
     "running step": "SELECT count(*) FROM agent_run_steps WHERE finished_at IS NULL",

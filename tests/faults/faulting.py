@@ -102,7 +102,7 @@ class Faulting:
 
     def _is_answered(self, run_id: int) -> bool:
         """The gateway has noted the beginning of an answer and waits for the rest."""
-        statement = "SELECT 1 FROM gateway_calls WHERE agent_run_id = %s AND state = 'open' AND output_tokens > 0"
+        statement = "SELECT 1 FROM gateway_calls WHERE agent_run_id = %s AND output_tokens > 0"
         return bool(self._evidence.ask(statement, run_id))
 
     def _is_calling_a_tool(self, run_id: int) -> bool:

@@ -69,6 +69,17 @@ def settle(request_id: UUID, *tokens: int, payload: bytes = b"p" * 32) -> tuple[
     return row
 
 
+def correct(request_id: UUID, cost_usd: Decimal | str, correction_id: UUID) -> bool:
+    with platform():
+        started = TokenUsage.objects.filter(request_id=request_id).values_list("run_created_at", flat=True).first()
+    return correct_usage(
+        run_created_at=started or datetime.now(UTC),
+        request_id=request_id,
+        corrected_cost_usd=Decimal(cost_usd),
+        correction_id=correction_id,
+    )
+
+
 def settled_run(owner: Tenant, calls: int = 1) -> AgentRun:
     run = make_run(owner)
     open_escrow(run=run)
@@ -146,14 +157,14 @@ def test_another_content_under_the_same_id_is_an_error_and_changes_nothing(owner
     open_escrow(run=run)
     request_id = open_call(run)
     settle(request_id, 100, 20, 300, 40)
-    with pytest.raises(DatabaseError, match="closed with another content"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="booked with another content"), transaction.atomic():
         settle(request_id, 999, 20, 300, 40, payload=b"q" * 32)
     with tenant(owner.account.pk):
         assert cost_of_run(run.pk).input_tokens == 100
 
 
 def test_a_call_that_was_never_opened_cannot_be_settled(owner: Tenant) -> None:
-    with pytest.raises(DatabaseError, match="was never opened") as refused, transaction.atomic():
+    with pytest.raises(DatabaseError, match="was never booked") as refused, transaction.atomic():
         settle(uuid4(), 1, 1, 1, 1)
     assert isinstance(refused.value.__cause__, psycopg.Error)
     assert refused.value.__cause__.sqlstate == "PA404"
@@ -163,9 +174,9 @@ def test_a_correction_is_a_row_of_its_own(owner: Tenant) -> None:
     run = settled_run(owner)
     correction_id = uuid4()
     with platform():
-        request_id = TokenUsage.objects.get().request_id
+        call = TokenUsage.objects.get()
     for _ in range(2):
-        correct_usage(request_id=request_id, corrected_cost_usd=Decimal("0.0005"), correction_id=correction_id)
+        correct(call.request_id, "0.0005", correction_id)
     with tenant(owner.account.pk):
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
@@ -322,10 +333,7 @@ def test_a_hand_made_correction_prices_an_unpriced_call_too() -> None:
         request_id = TokenUsage.objects.all()[0].request_id
     for cost_usd, booked in (("0.5", [True, False]), ("0.25", [True, False])):
         correction_id = uuid4()
-        assert [
-            correct_usage(request_id=request_id, corrected_cost_usd=Decimal(cost_usd), correction_id=correction_id)
-            for _ in range(2)
-        ] == booked
+        assert [correct(request_id, cost_usd, correction_id) for _ in range(2)] == booked
     with tenant(owner.account.pk):
         found = cost_of_run(run.pk)
     assert (found.cost_usd, found.unpriced_calls) == (Decimal("0.25"), 2)
@@ -392,6 +400,4 @@ def _take_step(step: str, run: AgentRun, calls: list[UUID], which: int, tokens: 
             with platform(), connection.cursor() as cursor:
                 cursor.execute("SELECT gateway_release_call(%s)", [request_id])
         else:
-            correct_usage(
-                request_id=request_id, corrected_cost_usd=Decimal(tokens) / 1_000_000, correction_id=UUID(int=tokens)
-            )
+            correct(request_id, Decimal(tokens) / 1_000_000, UUID(int=tokens))

@@ -2,9 +2,12 @@
 
 import threading
 from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.utils import timezone
 
 from accounts.models import Account, AuditEvent, Membership, Role
 from agent_runs.models import AgentRun, AgentRunLog, RunStatus
@@ -49,6 +52,61 @@ def test_a_run_never_changes_its_time_or_account():
     run = AgentRunFactory()
     with pytest.raises(IntegrityError, match="are fixed"), platform():
         AgentRun.objects.filter(pk=run.pk).update(created_at=run.created_at - timedelta(days=1))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ("agent_runs_status_known", {"status": "dreaming", "finished_at": timezone.now(), "run_token_hash": None}),
+        ("agent_runs_trigger_known", {"trigger": "weather"}),
+        ("agent_runs_counts_not_negative", {"pauses": -1}),
+        ("agent_runs_ended_has_time_and_no_token", {"status": RunStatus.FAILED}),
+        ("agent_runs_paused_since_when", {"paused_at": timezone.now()}),
+    ],
+)
+def test_what_a_run_may_say_is_held_by_the_database_when_it_is_new_and_when_it_changes(rule, values):
+    run = AgentRunFactory()
+    with platform():
+        with pytest.raises(IntegrityError, match=rule), transaction.atomic():
+            AgentRun.objects.filter(pk=run.pk).update(**values)
+        with pytest.raises(IntegrityError, match=rule):
+            AgentRunFactory(**values)
+
+
+@pytest.mark.django_db
+def test_the_sums_of_a_run_are_written_without_a_look_at_the_rules_of_other_columns():
+    written = {"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd", "unpriced_calls"}
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT t.tgname, array_agg(a.attname)
+            FROM pg_trigger t
+            LEFT JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)
+            WHERE t.tgrelid = 'agent_runs'::regclass AND t.tgfoid = 'refuse_row'::regproc GROUP BY 1""")
+        rules = dict(cursor.fetchall())
+    assert len(rules) == 7
+    assert [name for name, columns in rules.items() if None in columns or written & set(columns)] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ("token_usages_kind_known", {"kind": "gift"}),
+        ("token_usages_corrections_name_a_call", {"kind": "correction"}),
+        ("token_usages_corrections_name_a_call", {"corrects_request_id": uuid4()}),
+        ("token_usages_calls_are_not_negative", {"input_tokens": -1}),
+        ("token_usages_calls_are_not_negative", {"cache_write_tokens": 1, "cache_write_1h_tokens": 2}),
+        ("token_usages_calls_are_not_negative", {"cost_usd": Decimal("-0.1")}),
+        ("token_usages_unpriced_is_zero", {"is_priced": False}),
+    ],
+)
+def test_what_a_ledger_row_may_say_is_held_by_the_database_alone_or_among_others(rule, values, rows):
+    run = AgentRunFactory()
+    right = [TokenUsageFactory.build(run=run) for _ in range(rows - 1)]
+    with platform(), pytest.raises(IntegrityError, match=rule):
+        TokenUsage.objects.bulk_create([*right, TokenUsageFactory.build(run=run, **values)])
 
 
 @pytest.mark.django_db

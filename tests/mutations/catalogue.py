@@ -70,8 +70,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "remove the idempotency key of the ledger",
         "a report that comes twice is not recognised",
         "metrics/sql/gateway_calls.sql",
-        "    WHERE c.request_id = p_request_id AND c.state = 'open'\n",
-        "    WHERE c.request_id = p_request_id\n",
+        "    DELETE FROM gateway_calls c WHERE c.request_id = p_request_id\n",
+        "    UPDATE gateway_calls c SET gateway_id = '' WHERE c.request_id = p_request_id\n",
         ("tests/metrics/test_ledger.py::test_the_same_report_twice_is_one_row",),
     ),
     Mutation(

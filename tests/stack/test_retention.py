@@ -43,7 +43,6 @@ def test_a_dry_run_counts_and_deletes_nothing(kept: tuple[int, int]):
         "outbox": 1,
         "workflow_states": 1,
         "webhook_deliveries": 0,
-        "gateway_calls": 0,
         "run_requests": 1,
         "django_session": 0,
     }

@@ -1,0 +1,40 @@
+from django.db import migrations, models
+
+from paid.lib.sql import ReplaceSqlFile, SqlFile
+
+
+class Migration(migrations.Migration):
+    """A call's row goes with its end; the ledger's row says when it was called."""
+
+    dependencies = [
+        ('metrics', '0018_closed_calls'),
+    ]
+
+    operations = [
+        # Locks the table until the end: nothing is closed after the last closed rows went.
+        migrations.RemoveConstraint(
+            model_name='gatewaycall',
+            name='gateway_calls_state_known',
+        ),
+        SqlFile('metrics', 'last_closed_calls'),
+        migrations.AddField(
+            model_name='tokenusage',
+            name='called_at',
+            field=models.DateTimeField(null=True),
+        ),
+        ReplaceSqlFile('metrics', 'escrow', 'former/escrow_0003'),
+        ReplaceSqlFile('metrics', 'gateway_calls', 'former/gateway_calls_0011'),
+        ReplaceSqlFile('metrics', 'corrections', 'former/corrections_0003'),
+        migrations.RemoveIndex(
+            model_name='gatewaycall',
+            name='gateway_calls_open',
+        ),
+        migrations.RemoveField(
+            model_name='gatewaycall',
+            name='closed_at',
+        ),
+        migrations.RemoveField(
+            model_name='gatewaycall',
+            name='state',
+        ),
+    ]
