@@ -11,12 +11,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # Locks the table until the end: nothing is closed after the last closed rows went.
-        migrations.RemoveConstraint(
-            model_name='gatewaycall',
-            name='gateway_calls_state_known',
-        ),
-        SqlFile('metrics', 'last_closed_calls'),
         migrations.AddField(
             model_name='tokenusage',
             name='called_at',
@@ -25,16 +19,23 @@ class Migration(migrations.Migration):
         ReplaceSqlFile('metrics', 'escrow', 'former/escrow_0003'),
         ReplaceSqlFile('metrics', 'gateway_calls', 'former/gateway_calls_0011'),
         ReplaceSqlFile('metrics', 'corrections', 'former/corrections_0003'),
-        migrations.RemoveIndex(
-            model_name='gatewaycall',
-            name='gateway_calls_open',
-        ),
-        migrations.RemoveField(
-            model_name='gatewaycall',
-            name='closed_at',
-        ),
-        migrations.RemoveField(
-            model_name='gatewaycall',
-            name='state',
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                SqlFile('metrics', 'calls_under_way'),
+            ],
+            state_operations=[
+                migrations.RemoveConstraint(
+                    model_name='gatewaycall',
+                    name='gateway_calls_state_known',
+                ),
+                migrations.RemoveField(
+                    model_name='gatewaycall',
+                    name='closed_at',
+                ),
+                migrations.RemoveField(
+                    model_name='gatewaycall',
+                    name='state',
+                ),
+            ],
         ),
     ]

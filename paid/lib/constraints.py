@@ -35,12 +35,12 @@ class RowRule(models.CheckConstraint):
         assert model is not None and schema_editor is not None  # noqa: S101, PT018 - None is the stubs' only
         quote = schema_editor.quote_name
         query = Query(model)
-        where = query.build_where(self.condition)
+        where = query.build_where(Q(self.condition))
         condition, values = where.as_sql(
             query.get_compiler(connection=schema_editor.connection), schema_editor.connection
         )
         literal = condition % tuple(schema_editor.quote_value(value) for value in values)
-        columns = sorted({column.target.column for column in _columns(where)})
+        columns = sorted({str(column.target.column) for column in _columns(where)})
         return Statement(
             "CREATE TRIGGER %(name)s BEFORE INSERT OR UPDATE OF %(columns)s ON %(table)s"
             " FOR EACH ROW WHEN (NOT (%(condition)s)) EXECUTE FUNCTION refuse_row()",
