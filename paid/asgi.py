@@ -1,5 +1,6 @@
 """The web process: `uvicorn paid.asgi:application`."""
 
+import gc
 import os
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ import django
 from asgiref.sync import AsyncToSync, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
+from django.urls import get_resolver
 
 from paid.lib.bodies import Application, BoundedBodies, Message, Receive, Send
 from paid.lib.pulse import Pulse
@@ -63,6 +65,17 @@ class ApiApart:
         await (self._api if is_api else self._pages)(scope, receive, send)
 
 
+def load_and_keep() -> None:
+    """Import what pages need now and not in the first request, and take it out of the garbage collector's rounds.
+
+    A full round over these 180,000 objects, which nothing ever frees, held up every thirtieth large page for a tenth of
+    a second.
+    """
+    _ = get_resolver().url_patterns
+    gc.collect()
+    gc.freeze()
+
+
 class WithPulse:
     """Beats as `web` while its server runs: Django itself knows nothing of a server's start and end."""
 
@@ -74,6 +87,7 @@ class WithPulse:
             await self._application(scope, receive, send)
             return
         await receive()
+        load_and_keep()
         pulse = Pulse("web").start()
         await send({"type": "lifespan.startup.complete"})
         await receive()

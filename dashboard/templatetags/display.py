@@ -8,12 +8,12 @@ from functools import lru_cache
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agent_runs.models import AgentRun, RunStatus, RunStep
 from dashboard import template_colours
 from dashboard.markdown import to_html
+from dashboard.markup import filled
 from metrics.models import ExperimentReading, Proposal
 from projects.models import Issue, PullRequest, PullRequestState, WorkState
 from prompts.models import AbTest, AbTestStatus, LanguageModel
@@ -21,6 +21,7 @@ from prompts.models import AbTest, AbTestStatus, LanguageModel
 register = template.Library()
 
 SPRITE = "vendor/tabler-icons-3.51.0/sprite.svg"
+UNKNOWN = filled('<span class="text-secondary">–</span>')
 # The navigation entry of a page is the first word of its URL name; these belong to another entry.
 SECTIONS = {
     "project": "projects",
@@ -39,8 +40,11 @@ SECTIONS = {
 @lru_cache(maxsize=500)
 def icon(name: str, extra_class: str = "") -> SafeString:
     """Kept: some hundred of them stand on a page, and each would ask where static files are."""
-    return format_html(
-        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', extra_class, static(SPRITE), name
+    return filled(
+        '<svg class="icon {extra}" aria-hidden="true"><use href="{sprite}#{name}"></use></svg>',
+        extra=extra_class,
+        sprite=static(SPRITE),
+        name=name,
     )
 
 
@@ -60,9 +64,11 @@ def run_status(run: AgentRun) -> SafeString:
 def model_name(model: LanguageModel) -> SafeString:
     """The name, or that it is none of a provider's."""
     if not model.is_scripted:
-        return format_html("{}", model.name or model.model_id)
+        return filled("{name}", name=model.name or model.model_id)
     said = "Played by a scripted model on this machine: no provider was asked, nothing was paid"
-    return format_html('<span class="tag tag-scripted" title="{}">{}scripted model</span>', said, icon("robot"))
+    return filled(
+        '<span class="tag tag-scripted" title="{said}">{icon}scripted model</span>', said=said, icon=icon("robot")
+    )
 
 
 @register.simple_tag
@@ -72,9 +78,9 @@ def run_cost(run: AgentRun) -> SafeString:
         return usd(run.cost_usd)
     if not run.cost_usd:
         title = f"{run.unpriced_calls} calls of a model without a known price"
-        return format_html('<span class="tag" title="{}">unpriced</span>', title)
+        return filled('<span class="tag" title="{title}">unpriced</span>', title=title)
     title = f"{run.unpriced_calls} more calls have no known price"
-    return format_html('{}<span class="text-secondary" title="{}">+?</span>', usd(run.cost_usd), title)
+    return filled('{usd}<span class="text-secondary" title="{title}">+?</span>', usd=usd(run.cost_usd), title=title)
 
 
 @register.simple_tag
@@ -104,11 +110,11 @@ def proposal_badge(reading: ExperimentReading) -> SafeString:
 @lru_cache(maxsize=200)
 def badge(label: str, colour: str, *, is_live: bool = False) -> SafeString:
     """A status in Tabler's colour `colour`, which the TextChoices class carries; a live one breathes."""
-    return format_html(
-        '<span class="status status-{}"><span class="status-dot {}"></span>{}</span>',
-        colour,
-        "status-dot-animated" if is_live else "",
-        label,
+    return filled(
+        '<span class="status status-{colour}"><span class="status-dot {moving}"></span>{label}</span>',
+        colour=colour,
+        moving="status-dot-animated" if is_live else "",
+        label=label,
     )
 
 
@@ -145,8 +151,10 @@ def at(values: Mapping[int, str], key: int) -> str:
 def usd(value: Decimal | None) -> SafeString:
     """Dollars with the digits that matter; the exact amount is in the title."""
     if value is None:
-        return format_html('<span class="text-secondary" title="Not known yet">{}</span>', "–")
-    return format_html('<span class="number" title="{} USD">${}</span>', exact(value), short_usd(value))
+        return filled('<span class="text-secondary" title="Not known yet">–</span>')
+    return filled(
+        '<span class="number" title="{exact} USD">${short}</span>', exact=exact(value), short=short_usd(value)
+    )
 
 
 def short_usd(value: Decimal) -> str:
@@ -166,8 +174,10 @@ def exact(value: Decimal) -> str:
 @register.filter
 def tokens(value: int | None) -> SafeString:
     if value is None:
-        return format_html('<span class="text-secondary">{}</span>', "–")
-    return format_html('<span class="number" title="{} tokens">{}</span>', f"{value:,}", short_count(value))
+        return UNKNOWN
+    return filled(
+        '<span class="number" title="{all} tokens">{short}</span>', all=f"{value:,}", short=short_count(value)
+    )
 
 
 def short_count(value: int) -> str:
@@ -181,7 +191,7 @@ def short_count(value: int) -> str:
 @register.filter
 def count(value: int) -> SafeString:
     """A large number in few digits; all of them are in the title."""
-    return format_html('<span class="number" title="{}">{}</span>', f"{value:,}", short_count(value))
+    return filled('<span class="number" title="{all}">{short}</span>', all=f"{value:,}", short=short_count(value))
 
 
 @register.filter
@@ -196,12 +206,12 @@ def milliseconds(value: float) -> str:
 def ago(value: datetime | None) -> SafeString:
     """A relative time that the browser keeps fresh; the absolute one is in the title."""
     if value is None:
-        return format_html('<span class="text-secondary">{}</span>', "–")
-    return format_html(
-        '<time datetime="{}" title="{} UTC" data-ago>{}</time>',
-        value.isoformat(),
-        f"{value:%d %b %Y %H:%M:%S}",
-        relative(timezone.now() - value),
+        return UNKNOWN
+    return filled(
+        '<time datetime="{exact}" title="{title} UTC" data-ago>{relative}</time>',
+        exact=value.isoformat(),
+        title=f"{value:%d %b %Y %H:%M:%S}",
+        relative=relative(timezone.now() - value),
     )
 
 

@@ -3,15 +3,27 @@
 from collections.abc import Iterable
 
 from django import template
+from django.template import Context
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.models import Account
 from agent_runs.models import AgentRun
 from dashboard.log_lines import LogLine
-from dashboard.templatetags.display import ago, icon, model_name, run_cost, run_status, unlocalized, usd
+from dashboard.markup import filled, joined
+from dashboard.project_rows import IssueRow, ProjectRow
+from dashboard.templatetags.display import (
+    ago,
+    icon,
+    model_name,
+    run_cost,
+    run_status,
+    unlocalized,
+    usd,
+    work_state,
+)
 from metrics.overview import Day
+from projects.models import ForgeKind, IssueState, Project
 from prompts.models import Prompt, Scope
 from prompts.search import Piece, PromptHit
 
@@ -31,7 +43,7 @@ RUN = """
   <td class="cell-right cell-tight">{cost}</td>
   <td class="cell-right cell-tight wide-only cell-note">{started}</td>
 </tr>"""
-ERROR = '\n    <div class="cell-note row-error">{}</div>'
+ERROR = '\n    <div class="cell-note row-error">{error}</div>'
 
 
 PROMPT = """
@@ -40,8 +52,31 @@ PROMPT = """
   <td class="cell-tight"><span class="tag">{scope}</span></td>
   <td class="cell-right cell-tight">{version}</td>
   <td class="cell-right cell-tight wide-only cell-note">{changed}</td></tr>"""
-IN_USE = format_html('{}<span class="tag tag-current wide-only">in use</span>', " ")
-NO_VERSION = format_html('<span class="text-secondary">{}</span>', "none")
+ISSUE = """
+<tr class="linked">
+  <td><a class="row-link" href="{issues}{number}/">{title}</a>
+    <div class="cell-note dotted"><span>#{number}</span>{labels}{last}</div></td>
+  <td class="cell-tight">{state}</td>
+  <td class="cell-right cell-tight wide-only">{runs}</td>
+  <td class="cell-right cell-tight wide-only">{cost}</td>
+  <td class="cell-right cell-tight">{action}</td>
+</tr>"""
+START = """<form class="above" method="post" action="{issues}{number}/run">{csrf}<button class="btn btn-quiet" \
+type="submit">{icon}<span class="wide-only">Start</span><span class="visually-hidden"> an agent on #{number}</span>\
+</button></form>"""
+PROJECT = """
+<tr class="linked">
+  <td><a class="row-link" href="{projects}{pk}/">{name}</a>{off}
+    <div class="cell-note">{icon} {owner}/{repo}<span class="phone-only"> · {cost}</span></div></td>
+  <td class="cell-right">{open_issues}</td>
+  <td class="cell-right wide-only">{runs}{live}</td>
+  <td class="cell-right wide-only">{cost}</td>
+  <td class="cell-right wide-only cell-note">{last}</td>
+</tr>"""
+OFF = filled(' <span class="tag">off</span>')
+LIVE = ' <span class="status status-blue"><span class="status-dot status-dot-animated"></span>{count} live</span>'
+IN_USE = filled(' <span class="tag tag-current wide-only">in use</span>')
+NO_VERSION = filled('<span class="text-secondary">none</span>')
 DAY = """<tr data-day="{day}" data-completed="{completed}" data-failed="{failed}" data-other="{other}" \
 data-cost="{cost}">
   <td>{weekday} {day}</td><td class="cell-right">{completed}</td><td class="cell-right">{failed}</td>\
@@ -52,7 +87,7 @@ data-cost="{cost}">
 def day_rows(days: Iterable[Day]) -> SafeString:
     """Of the table beside the chart of runs and cost, which the chart is drawn from."""
     rows = (
-        format_html(
+        filled(
             DAY,
             day=f"{day.day.day} {day.day:%b}",
             weekday=f"{day.day:%a}",
@@ -64,7 +99,7 @@ def day_rows(days: Iterable[Day]) -> SafeString:
         )
         for day in days
     )
-    return format_html_join("", "{}", ((row,) for row in rows))
+    return joined(rows)
 
 
 @register.simple_tag
@@ -72,7 +107,7 @@ def run_rows(account: Account, runs: Iterable[AgentRun], *, show_error: bool = F
     """Of runs with names (agent_runs.querysets.with_names)."""
     address = reverse("runs", args=[account.slug])
     rows = (
-        format_html(
+        filled(
             RUN,
             runs=address,
             pk=run.pk,
@@ -80,14 +115,70 @@ def run_rows(account: Account, runs: Iterable[AgentRun], *, show_error: bool = F
             project=run.project.name,
             number=run.issue.number,
             started=ago(run.created_at),
-            error=format_html(ERROR, shortened(run.error, ERROR_CHARACTERS)) if show_error and run.error else "",
+            error=filled(ERROR, error=shortened(run.error, ERROR_CHARACTERS)) if show_error and run.error else "",
             status=run_status(run),
             model=model_name(run.language_model),
             cost=run_cost(run),
         )
         for run in runs
     )
-    return format_html_join("", "{}", ((row,) for row in rows))
+    return joined(rows)
+
+
+@register.simple_tag
+def project_rows(account: Account, projects: Iterable[ProjectRow]) -> SafeString:
+    address = reverse("projects", args=[account.slug])
+    rows = (
+        filled(
+            PROJECT,
+            projects=address,
+            pk=row.project.pk,
+            name=row.project.name,
+            off="" if row.project.is_active else OFF,
+            icon=icon("brand-github" if row.project.forge == ForgeKind.GITHUB else "device-desktop"),
+            owner=row.project.owner,
+            repo=row.project.repo,
+            open_issues=row.open_issues,
+            runs=row.totals.runs,
+            live=filled(LIVE, count=row.live_runs) if row.live_runs else "",
+            cost=usd(row.totals.cost_usd),
+            last=ago(row.totals.last_started_at) if row.totals.last_started_at else "never",
+        )
+        for row in projects
+    )
+    return joined(rows)
+
+
+@register.simple_tag(takes_context=True)
+def issue_rows(context: Context, project: Project, issues: Iterable[IssueRow], *, may_start: bool) -> SafeString:
+    """Of a project's list, with a button for those that an agent may start on."""
+    slug = context["request"].account.slug
+    address, runs = f"{reverse('project', args=[slug, project.pk])}issues/", reverse("runs", args=[slug])
+    csrf = filled('<input type="hidden" name="csrfmiddlewaretoken" value="{token}">', token=context["csrf_token"])
+    rows = (
+        filled(
+            ISSUE,
+            issues=address,
+            number=row.issue.number,
+            title=shortened(row.issue.title, TITLE_CHARACTERS),
+            labels=joined(filled('<span class="tag">{name}</span>', name=name) for name in row.issue.labels),
+            last=filled("<span>last run {ago}</span>", ago=ago(row.newest.created_at)) if row.newest else "",
+            state=work_state(row.issue),
+            runs=len(row.runs),
+            cost=usd(row.cost_usd),
+            action=_issue_action(row, address, runs, csrf, may_start=may_start),
+        )
+        for row in issues
+    )
+    return joined(rows)
+
+
+def _issue_action(row: IssueRow, issues: str, runs: str, csrf: SafeString, *, may_start: bool) -> SafeString | str:
+    if row.newest and row.newest.is_live:
+        return filled('<a class="btn btn-quiet above" href="{runs}{pk}/">Watch</a>', runs=runs, pk=row.newest.id)
+    if may_start and row.issue.state == IssueState.OPEN:
+        return filled(START, issues=issues, number=row.issue.number, csrf=csrf, icon=icon("player-play"))
+    return ""
 
 
 @register.simple_tag
@@ -95,7 +186,7 @@ def prompt_rows(account: Account, prompts: Iterable[Prompt]) -> SafeString:
     """Of the list of prompts (prompts.listing), each with its current version."""
     address = reverse("prompts", args=[account.slug])
     rows = (
-        format_html(
+        filled(
             PROMPT,
             address=f"{address}{prompt.pk}/",
             said="",
@@ -105,7 +196,7 @@ def prompt_rows(account: Account, prompts: Iterable[Prompt]) -> SafeString:
         )
         for prompt in prompts
     )
-    return format_html_join("", "{}", ((row,) for row in rows))
+    return joined(rows)
 
 
 @register.simple_tag
@@ -113,19 +204,21 @@ def hit_rows(account: Account, hits: Iterable[PromptHit]) -> SafeString:
     """Of a search of prompts, each with the version that was found and what it says."""
     address = reverse("prompts", args=[account.slug])
     rows = (
-        format_html(
+        filled(
             PROMPT,
             address=f"{address}{hit.prompt.pk}/?version={hit.version.version}",
-            said=format_html('<span class="headline">{}</span>', _headline(hit.headline)),
-            version=format_html(
-                "v{}{}", hit.version.version, IN_USE if hit.version.pk == hit.prompt.current_version_id else ""
+            said=filled('<span class="headline">{headline}</span>', headline=_headline(hit.headline)),
+            version=filled(
+                "v{version}{use}",
+                version=hit.version.version,
+                use=IN_USE if hit.version.pk == hit.prompt.current_version_id else "",
             ),
             changed=ago(hit.version.created_at),
             **_named(hit.prompt),
         )
         for hit in hits
     )
-    return format_html_join("", "{}", ((row,) for row in rows))
+    return joined(rows)
 
 
 def _named(prompt: Prompt) -> dict[str, str]:
@@ -134,9 +227,7 @@ def _named(prompt: Prompt) -> dict[str, str]:
 
 
 def _headline(pieces: Iterable[Piece]) -> SafeString:
-    return format_html_join(
-        "", "{}", ((format_html("<mark>{}</mark>", piece.text) if piece.is_hit else piece.text,) for piece in pieces)
-    )
+    return joined(filled("<mark>{text}</mark>" if piece.is_hit else "{text}", text=piece.text) for piece in pieces)
 
 
 @register.simple_tag

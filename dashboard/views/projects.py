@@ -1,8 +1,6 @@
 """Projects and their issues."""
 
 from collections import Counter
-from dataclasses import dataclass
-from decimal import Decimal
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -13,11 +11,12 @@ from accounts.models import Role
 from agent_runs.models import AgentRun, RunStatus
 from agent_runs.querysets import live_runs, newest
 from dashboard.forms.projects import IssueForm, MetaAgentForm
+from dashboard.project_rows import ProjectRow, with_runs
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
 from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
-from projects.models import ForgeKind, Issue, Project
+from projects.models import ForgeKind
 from projects.operations import set_meta_agent
 from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of, with_open_issues
 from projects.settings_shape import ProjectSettings
@@ -31,7 +30,7 @@ def projects(request: AccountRequest) -> HttpResponse:
     totals = totals_by_project(account_id)
     live = Counter(live_runs(account_id).values_list("project_id", flat=True))
     rows = [
-        ProjectRow(found, totals.get(found.pk, ProjectTotals()), live[found.pk])
+        ProjectRow(found, found.open_issues, totals.get(found.pk, ProjectTotals()), live[found.pk])
         for found in with_open_issues(projects_of(account_id))
     ]
     context = {
@@ -42,20 +41,12 @@ def projects(request: AccountRequest) -> HttpResponse:
     return render(request, "dashboard/projects/list.html", context)
 
 
-@dataclass(frozen=True)
-class ProjectRow:
-    project: Project
-    totals: ProjectTotals
-    live_runs: int
-
-
 @account_page()
 def project(request: AccountRequest, project_id: int) -> HttpResponse:
     found = get_project(request, project_id)
-    issues = list(issues_of(found)[:ISSUES_SHOWN])
     context = {
         "project": found,
-        "issues": _with_runs(issues),
+        "issues": with_runs(issues_of(found)[:ISSUES_SHOWN]),
         "totals": totals_by_project(request.account.pk).get(found.pk, ProjectTotals()),
         "pull_requests": list(pull_requests_of(found)[:20]),
         "may_start": may_work(request.membership),
@@ -85,32 +76,6 @@ def project_meta_agent(request: AccountRequest, project_id: int) -> HttpResponse
         back_label=found.name,
     )
     return form_page(request, page, form)
-
-
-@dataclass(frozen=True)
-class IssueRow:
-    """An issue with its runs, the newest first."""
-
-    issue: Issue
-    runs: list[AgentRun]
-
-    @property
-    def newest(self) -> AgentRun | None:
-        return self.runs[0] if self.runs else None
-
-    @property
-    def cost_usd(self) -> Decimal:
-        costs: list[Decimal] = [run.cost_usd for run in self.runs]
-        return sum(costs, Decimal(0))
-
-
-def _with_runs(issues: list[Issue]) -> list[IssueRow]:
-    """One query for the runs of all issues."""
-    runs: dict[int, list[AgentRun]] = {}
-    found = AgentRun.objects.filter(issue__in=issues).only("issue_id", "status", "cost_usd", "created_at")
-    for run in found.order_by("-created_at", "-id"):
-        runs.setdefault(run.issue_id, []).append(run)
-    return [IssueRow(issue, runs.get(issue.pk, [])) for issue in issues]
 
 
 @account_page()
