@@ -1,17 +1,17 @@
 """What the overview page answers, read from daily sums."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from metrics.analytics.runs import DayOutcomes, outcomes_by_day
-from metrics.models import BudgetPeriod, CostBudget
-from metrics.querysets import NOTHING, spend_by_day
-from projects.models import PullRequest, PullRequestState
+from metrics.analytics.reading import ask
+from metrics.querysets import NOTHING
 
 
 @dataclass(frozen=True)
 class Day:
+    """Runs by the day (UTC) on which they were asked for, `other` of them stopped or live; cost by the ledger's day."""
+
     day: date
     completed: int
     failed: int
@@ -45,32 +45,19 @@ class Overview:
         return self.spent_today_usd / self.daily_limit_usd if self.daily_limit_usd else None
 
 
-def read_overview(account_id: int, *, days: int = 30) -> Overview:
-    first = datetime.now(UTC).date() - timedelta(days=days - 1)
-    spent = spend_by_day(account_id, days)
-    runs = outcomes_by_day(account_id, since=first, until=spent[-1].day)
-    none = DayOutcomes(first, 0, 0, 0)
-    chart = [
-        Day(entry.day, found.completed, found.failed, found.other, entry.cost_usd)
-        for entry in spent
-        for found in (runs.get(entry.day, none),)
-    ]
+def read_overview(account_id: int, *, days: int = 30, today: date | None = None) -> Overview:
+    today = today or datetime.now(UTC).date()
+    rows = ask("overview", "days", account=account_id, since=today - timedelta(days=days - 1), until=today)
+    chart = [Day(day, completed, failed, other, cost) for day, completed, failed, other, cost, *_ in rows]
+    *_, daily_limit, merged = rows[-1]
     completed = sum(day.completed for day in chart)
-    budgets = CostBudget.objects.filter(account_id=account_id, project=None, period=BudgetPeriod.DAY)
-    daily_limit: Decimal | None = budgets.values_list("limit_usd", flat=True).first()
     return Overview(
-        spent_today_usd=spent[-1].cost_usd,
+        spent_today_usd=chart[-1].cost_usd,
         daily_limit_usd=daily_limit,
-        spent_usd=sum((entry.cost_usd for entry in spent), NOTHING),
+        spent_usd=sum((day.cost_usd for day in chart), NOTHING),
         ended=completed + sum(day.failed for day in chart),
         completed=completed,
-        merged=PullRequest.objects.filter(
-            account_id=account_id, state=PullRequestState.MERGED, merged_at__gte=_midnight(first)
-        ).count(),
-        unpriced_calls=sum(entry.unpriced_calls for entry in spent),
+        merged=merged,
+        unpriced_calls=sum(row[5] for row in rows),
         days=chart,
     )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)

@@ -53,22 +53,6 @@ def cohorts(dimension: Dimension, account_id: int, *, since: date, until: date) 
 
 
 @dataclass(frozen=True)
-class DayOutcomes:
-    """`other` were stopped, or are live."""
-
-    day: date
-    completed: int
-    failed: int
-    other: int
-
-
-def outcomes_by_day(account_id: int, *, since: date, until: date) -> dict[date, DayOutcomes]:
-    """By the day (UTC) on which runs were asked for; a day without runs is not in it."""
-    rows = ask("runs", "outcomes_by_day", account=account_id, since=since, until=until)
-    return {row[0]: DayOutcomes(*row) for row in rows}
-
-
-@dataclass(frozen=True)
 class ProjectTotals:
     """What the runs of one project come to; live ones are in it with what they have spent so far."""
 

@@ -11,21 +11,21 @@ from agent_runs.models import RunStatus
 from metrics.analytics.quality import WorstRun, quality_trend, rolling_by_variant, worst_runs
 from metrics.analytics.reading import ask
 from metrics.analytics.runs import (
-    DayOutcomes,
     ModelHistory,
     cohorts,
     history_by_model,
-    outcomes_by_day,
     percentiles,
     totals_by_project,
 )
 from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
-from metrics.models import Dimension, Measure
+from metrics.models import BudgetPeriod, Dimension, Measure
+from metrics.overview import Day, Overview, read_overview
 from paid.lib.tenancy import tenant
+from projects.models import PullRequestState
 from tests.factories.accounts import AccountFactory, MembershipFactory, UserFactory
 from tests.factories.agent_runs import AgentRunFactory, finished_run
-from tests.factories.metrics import QualityMetricFactory, TokenUsageFactory, UsageDailyFactory
-from tests.factories.projects import ProjectFactory
+from tests.factories.metrics import CostBudgetFactory, QualityMetricFactory, TokenUsageFactory, UsageDailyFactory
+from tests.factories.projects import ProjectFactory, PullRequestFactory
 from tests.factories.prompts import (
     AbTestFactory,
     AbVariantFactory,
@@ -177,18 +177,36 @@ def test_a_share_of_nothing_is_not_known():
     assert (found.success_rate, found.mean_score, found.cost_per_merged_usd) == (None, None, None)
 
 
-def test_days_count_what_ended_and_what_is_live():
+def test_the_overview_counts_what_ended_what_is_live_and_what_it_cost():
     project = ProjectFactory()
-    ended(project, 5)
+    run = ended(project, 5)
     ended(project, 5, status=RunStatus.FAILED)
     ended(project, 6, status=RunStatus.STOPPED)
     AgentRunFactory(project=project, created_at=at(6), status=RunStatus.RUNNING)
+    TokenUsageFactory(run=run, created_at=at(5), cost_usd=Decimal("0.25"))
+    TokenUsageFactory(run=run, created_at=at(6), cost_usd=Decimal("0.5"))
+    for merged_at in (at(4, 23), at(5, 0), at(6)):
+        PullRequestFactory(project=project, state=PullRequestState.MERGED, merged_at=merged_at)
+    PullRequestFactory(project=project)
+    CostBudgetFactory(account=project.account, project=None, period=BudgetPeriod.DAY, limit_usd=Decimal(5))
+    CostBudgetFactory(account=project.account, project=project, period=BudgetPeriod.DAY, limit_usd=Decimal(1))
 
     with tenant(project.account_id):
-        assert outcomes_by_day(project.account_id, **MONTH) == {
-            date(2026, 1, 5): DayOutcomes(date(2026, 1, 5), 1, 1, 0),
-            date(2026, 1, 6): DayOutcomes(date(2026, 1, 6), 0, 0, 2),
-        }
+        found = read_overview(project.account_id, days=3, today=date(2026, 1, 7))
+    assert found == Overview(
+        spent_today_usd=Decimal(0),
+        daily_limit_usd=Decimal(5),
+        spent_usd=Decimal("0.75"),
+        ended=2,
+        completed=1,
+        merged=2,
+        unpriced_calls=0,
+        days=[
+            Day(date(2026, 1, 5), 1, 1, 0, Decimal("0.25")),
+            Day(date(2026, 1, 6), 0, 0, 2, Decimal("0.5")),
+            Day(date(2026, 1, 7), 0, 0, 0, Decimal(0)),
+        ],
+    )
 
 
 def test_a_projects_totals_hold_live_runs_too():
@@ -258,7 +276,9 @@ def test_another_account_sees_nothing_even_when_it_asks_by_id():
         assert [spend_by(by, theirs, **MONTH) for by in ("project", "model", "prompt", "person")] == [[], [], [], []]
         assert sum(one.cost_usd for one in spend_by("day", theirs, **MONTH)) == 0
         assert cohorts(Dimension.PROJECT, theirs, **MONTH) == []
-        assert outcomes_by_day(theirs, **MONTH) == {}
+        assert read_overview(theirs, days=1, today=date(2026, 1, 5)) == Overview(
+            Decimal(0), None, Decimal(0), 0, 0, 0, 0, [Day(date(2026, 1, 5), 0, 0, 0, Decimal(0))]
+        )
         assert totals_by_project(theirs) == {}
         assert percentiles(Measure.USD, theirs, **MONTH) is None
         assert worst_runs(**MONTH) == []

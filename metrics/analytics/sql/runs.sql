@@ -38,19 +38,6 @@ SELECT coalesce(sum(completed), 0)::bigint, coalesce(sum(failed), 0)::bigint, co
 FROM runs_daily
 WHERE account_id = %(account)s AND dimension = 'all' AND day BETWEEN %(since)s AND %(until)s;
 
--- name: outcomes_by_day
--- Per day with runs: completed, failed, and the others: stopped, or live and read from their few rows.
-SELECT day, sum(completed)::bigint, sum(failed)::bigint, sum(other)::bigint
-FROM (
-    SELECT day, completed, failed, stopped AS other FROM runs_daily
-    WHERE account_id = %(account)s AND dimension = 'all' AND day BETWEEN %(since)s AND %(until)s
-    UNION ALL
-    SELECT (created_at AT TIME ZONE 'UTC')::date, 0, 0, 1 FROM agent_runs
-    WHERE account_id = %(account)s AND status IN ('queued', 'preparing', 'running', 'paused', 'publishing')
-      AND (created_at AT TIME ZONE 'UTC')::date BETWEEN %(since)s AND %(until)s
-) runs
-GROUP BY 1 ORDER BY 1;
-
 -- name: project_totals
 -- Per project, of all time: runs, what they cost, and when the last one was asked for. Live ones are in it.
 SELECT totals.id, totals.runs, totals.cost_usd, newest.created_at
