@@ -149,6 +149,10 @@ class GithubTokenQuerySet(models.QuerySet["GithubToken"]):
         wanted, limit = Value(list(scopes), _SCOPES), Value(newest, models.IntegerField())
         return self.filter(IsFound("github_tokens_with_scopes", wanted, limit))
 
+    def listed(self) -> Self:
+        """With what lists of tokens show, without the token itself; any other column costs a query a row."""
+        return self.only("account_id", "name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
+
 
 class GithubToken(Changed):
     """A GitHub token, sealed. It is never shown again after it was saved."""

@@ -12,7 +12,8 @@ _CLOSES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\s+#(\d{1,9})\
 
 
 def projects_of(account_id: int) -> QuerySet[Project]:
-    return Project.objects.filter(account_id=account_id).order_by("-is_active", "name", "id")
+    """With what a list of them shows."""
+    return Project.objects.filter(account_id=account_id).listed().order_by("-is_active", "name", "id")
 
 
 def with_open_issues(projects: QuerySet[Project]) -> QuerySet[Project]:

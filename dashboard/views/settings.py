@@ -103,7 +103,7 @@ def settings_github_revoke(request: AccountRequest, token_id: int) -> HttpRespon
 
 
 def _github(request: AccountRequest, form: forms.Form) -> HttpResponse:
-    tokens = GithubToken.objects.filter(account=request.account).defer("token")
+    tokens = GithubToken.objects.filter(account=request.account).listed()
     context = {
         "tokens": list(tokens.order_by(F("revoked_at").desc(nulls_first=True), "-created_at")),
         "may_change": may(request, Role.ADMIN),

@@ -58,7 +58,7 @@ class IssueQuerySet(models.QuerySet["Issue"]):
 
     def listed(self) -> Self:
         """With what a list of issues shows, without their long texts; any other column costs a query a row."""
-        return self.only("account_id", "project_id", "number", "title", "state", "labels", "work_state", "created_at")
+        return self.only("account_id", "project_id", "number", "title", "state", "labels", "work_state")
 
 
 class Issue(Changed):

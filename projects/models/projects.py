@@ -40,6 +40,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         """
         return self.filter(_is_found("projects_with_settings", settings, newest))
 
+    def listed(self) -> Self:
+        """With what lists of projects show, without secrets and states; any other column costs a query a row."""
+        return self.only("account_id", "name", "forge", "owner", "repo", "labels", "is_active")
+
 
 def _is_found(function: str, wanted: Mapping[str, object], newest: int | None) -> IsFound:
     return IsFound(function, Value(dict(wanted), JSONField()), Value(newest, IntegerField()))

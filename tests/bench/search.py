@@ -52,11 +52,11 @@ def issues_by_label(bench: Bench) -> Iterator[Figure]:
 def projects_and_tokens(bench: Bench) -> Iterator[Figure]:
     account_id = bench.world.tags_account_id
     for name, plan in (("one in 1,000", "paid-plan"), ("one in 40", "plan-7")):
-        found = Project.objects.labelled(PAGE, plan=plan)
+        found = Project.objects.labelled(PAGE, plan=plan).listed()
         wanted = f'{{"plan": "{plan}"}}'
         yield _beside(bench, f"projects by label, {name}, newest 50", found, LABELLED_PROJECTS, account_id, wanted)
     for name, scope in (("one in 1,000", "admin:org"), ("one in 40", "scope-7")):
-        tokens = GithubToken.objects.with_scope(scope, newest=PAGE).defer("token")
+        tokens = GithubToken.objects.with_scope(scope, newest=PAGE).listed()
         yield _beside(bench, f"tokens by scope, {name}, newest 50", tokens, SCOPED_TOKENS, account_id, [scope])
 
 

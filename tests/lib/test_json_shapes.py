@@ -1,7 +1,10 @@
 """What does not fit the shape of a JSON column is refused, however it is written."""
 
+import json
+
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from accounts.models import Account
 from paid.lib.tenancy import platform
@@ -66,3 +69,19 @@ def test_defaults_of_a_shape_are_not_written():
     account = AccountFactory(settings={"time_zone": "Europe/Zurich"})
     with platform():
         assert Account.objects.get(pk=account.pk).settings == {"time_zone": "Europe/Zurich"}
+
+
+@pytest.mark.django_db
+def test_what_is_read_is_what_json_says():
+    written = {"n": [0.1, 1e22, 12345678901234567890123, -0.0, None, True], "t": 'ä "\\u0041" 😀', "deep": {"": [[[]]]}}
+    deep = "[" * 300 + "]" * 300
+    project = ProjectFactory(settings=written)
+    with platform():
+        # Deeper than its parser goes, and written past the field.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE accounts SET settings = %s WHERE id = %s", ["[" * 300 + "]" * 300, project.account_id]
+            )
+        found = Project.objects.select_related("account").get(pk=project.pk)
+    assert found.settings == json.loads(json.dumps(written))
+    assert found.account.settings == json.loads(deep)
