@@ -1,8 +1,8 @@
 """One row of a run's log as the page shows it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.utils.safestring import SafeString
 
@@ -25,8 +25,7 @@ ICONS = {
 }
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(NamedTuple):
     """`seq` is the row's number in the database, `number` that of the line as people count; Paid's own have none."""
 
     seq: int

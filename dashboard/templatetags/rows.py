@@ -241,7 +241,7 @@ def _log_row(line: LogLine) -> str:
     cut = '<em class="log-cut"> … cut here; the download has all of it</em>' if line.is_cut else ""
     return (
         f'<div class="log-line log-{line.kind}" id="L{line.seq}">'
-        f'<a class="log-number" href="#L{line.seq}" title="{line.at:%Y-%m-%d %H:%M:%S} UTC">{number}</a>'
+        f'<a class="log-number" href="#L{line.seq}" title="{line.at.isoformat(" ", "seconds")[:19]} UTC">{number}</a>'
         f'<span class="log-icon">{icon(line.icon)}</span>'
         f'<span class="log-text">{line.html}{cut}</span></div>'
     )

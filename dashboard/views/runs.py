@@ -59,7 +59,7 @@ class RunFacts:
     files: list[diffs.DiffFile]
     usages: list[TokenUsage]
     reservation: BudgetReservation | None
-    retries: list[AgentRun]
+    retries: list[int]
     quality: QualityMetric | None
     quality_parts: list[Part]
     own_vote: int
@@ -91,18 +91,21 @@ class RunFacts:
 
 def read_facts(run: AgentRun, reader: User) -> RunFacts:
     diff = RunDiff.objects.filter(agent_run=run).first()
-    quality = QualityMetric.objects.filter(agent_run=run).select_related("agent_run").first()
+    quality = QualityMetric.objects.filter(agent_run=run).first()
+    if quality:
+        quality.agent_run = run
     usages = TokenUsage.objects.filter(run_created_at=run.created_at, agent_run_id=run.pk)
     return RunFacts(
         steps=list(RunStep.objects.filter(agent_run=run).order_by("started_at", "id")),
-        selection=ModelSelection.objects.filter(agent_run=run).select_related("language_model").first(),
-        question=ModelQuestion.objects.filter(agent_run=run).select_related("consultation").first(),
+        selection=ModelSelection.objects.filter(agent_run=run).first(),
+        # Most runs have none, and to join a run's forty columns takes longer than to look.
+        question=ModelQuestion.objects.filter(agent_run=run).first(),
         asked_for=_asked_for(run),
         diff=diff,
         files=diffs.parse(diff.patch) if diff else [],
         usages=list(usages.order_by("created_at")[:200]),
         reservation=BudgetReservation.objects.filter(agent_run=run).first(),
-        retries=list(AgentRun.objects.filter(retry_of=run).order_by("id")),
+        retries=list(AgentRun.objects.filter(retry_of=run).order_by("id").values_list("pk", flat=True)),
         quality=quality,
         quality_parts=parts(signals_of(quality), weights_for(run.project)) if quality else [],
         own_vote=RunVote.objects.filter(agent_run=run, user=reader).values_list("value", flat=True).first() or 0,
