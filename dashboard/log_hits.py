@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from agent_runs.logs import PARTS_PER_LINE
 from agent_runs.models import AgentRun, AgentRunLog
-from agent_runs.querysets import with_names
+from agent_runs.querysets import listed, named
 from dashboard.log_lines import ICONS, kind_of
 
 CHARACTERS_AROUND = 110
@@ -43,7 +43,8 @@ class RunHits:
 def by_run(rows: Iterable[AgentRunLog], wanted: str) -> list[RunHits]:
     """In the order of the rows. Only the account's own runs are read, so a row of any other would not be shown."""
     rows = list(rows)
-    runs = with_names(AgentRun.objects.all()).in_bulk({row.agent_run_id for row in rows})
+    runs = listed(AgentRun.objects.all()).in_bulk({row.agent_run_id for row in rows})
+    named(runs.values())
     marked = _pattern(wanted)
     return [
         RunHits(runs[run_id], [_hit(row, marked) for row in hits])

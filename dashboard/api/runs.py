@@ -5,14 +5,13 @@ from http import HTTPStatus
 from typing import Annotated
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.urls import reverse
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from accounts.api_tokens import TokenHolder
 from accounts.models import Account, ApiScope
 from agent_runs.models import AgentRun, RunStatus, RunTrigger
-from agent_runs.querysets import Position, RunFilter, run_page, with_names
+from agent_runs.querysets import Position, RunFilter, run_page
 from dashboard.api.endpoints import INVALID, Query, operation
 from dashboard.api.problems import FieldProblem, Kind, Problem
 from dashboard.api.shapes import Identity, Moment, Text, Usd
@@ -163,8 +162,7 @@ class Showing:
 
 
 def get_run(who: TokenHolder, run_id: int) -> AgentRun:
-    runs: QuerySet[AgentRun] = with_names(AgentRun.objects.filter(account_id=who.account_id))
-    found = runs.filter(pk=run_id).first()
+    found = AgentRun.objects.filter(account_id=who.account_id, pk=run_id).first()
     if found is None:
         raise Problem(RUN_NOT_FOUND, f"The token's account has no run {run_id}.")
     return found

@@ -104,7 +104,7 @@ def day_rows(days: Iterable[Day]) -> SafeString:
 
 @register.simple_tag
 def run_rows(account: Account, runs: Iterable[AgentRun], *, show_error: bool = False) -> SafeString:
-    """Of runs with names (agent_runs.querysets.with_names)."""
+    """Of runs with names (agent_runs.querysets.named)."""
     address = reverse("runs", args=[account.slug])
     rows = (
         filled(

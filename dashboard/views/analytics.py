@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from agent_runs.models import AgentRun
-from agent_runs.querysets import with_names
+from agent_runs.querysets import listed, named
 from dashboard.forms.analytics import SpanForm
 from dashboard.templatetags.display import exact
 from dashboard.views.access import AccountRequest, account_page
@@ -92,7 +92,8 @@ def quality(request: AccountRequest) -> HttpResponse:
 
 def _worst(account_id: int, since: date, until: date) -> list[tuple[AgentRun, Decimal]]:
     found = worst_runs(since=since, until=until, limit=WORST_SHOWN)
-    runs = with_names(AgentRun.objects.filter(account_id=account_id)).in_bulk([one.agent_run_id for one in found])
+    runs = listed(AgentRun.objects.filter(account_id=account_id)).in_bulk([one.agent_run_id for one in found])
+    named(runs.values())
     return [(runs[one.agent_run_id], one.score) for one in found if one.agent_run_id in runs]
 
 
