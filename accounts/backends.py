@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.throttle import SignInAttempt
-from paid.lib.tenancy import platform
+from paid.lib.tenancy import platform, platform_already
 
 
 class TooManyAttempts(ValidationError):
@@ -37,6 +37,6 @@ class EmailBackend(ModelBackend):
         return user if isinstance(user, User) else None
 
     def get_user(self, user_id: int) -> User | None:
-        with platform():
+        with platform_already():
             user = super().get_user(user_id)
         return user if isinstance(user, User) else None

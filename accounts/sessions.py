@@ -4,12 +4,12 @@ from typing import Any
 
 from django.contrib.sessions.backends import db
 
-from paid.lib.tenancy import platform
+from paid.lib.tenancy import platform, platform_already
 
 
 class SessionStore(db.SessionStore):
     def load(self) -> dict[str, Any]:
-        with platform():
+        with platform_already():
             return super().load()
 
     def exists(self, session_key: str) -> bool:

@@ -51,24 +51,38 @@ class TenancyMiddleware:
         return response
 
     def _dispatch(self, request: HttpRequest) -> HttpResponseBase:
-        user = request.user if isinstance(request.user, User) else None
+        match = ACCOUNT_PATH.match(request.path_info)
+        user, memberships = self._visitor(request, has_account=match is not None)
         request.account = None  # type: ignore[attr-defined]
         request.membership = None  # type: ignore[attr-defined]
-        match = ACCOUNT_PATH.match(request.path_info)
         if request.path_info.startswith(PLATFORM_PATHS) and user is not None and user.is_staff:
             with platform():
                 return self._respond(request)
         if match and user is not None:
-            return self._as_member(request, user, match["slug"])
+            return self._as_member(request, user, memberships, match["slug"])
         if user is not None:
             with signed_in(user.pk):
                 return self._respond(request)
         return self.get_response(request)
 
-    def _as_member(self, request: HttpRequest, user: User, slug: str) -> HttpResponseBase:
-        with signed_in(user.pk):
-            # All of them: every page offers the others.
-            memberships = list(Membership.objects.select_related("account").filter(user=user).order_by("account__name"))
+    def _visitor(self, request: HttpRequest, *, has_account: bool) -> tuple[User | None, list[Membership]]:
+        """Who asks, and for a page of an account all that they are members of, because every page offers the others.
+
+        Session, user and memberships in one transaction: each in its own took as long as the rest of a small page.
+        """
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return (request.user if isinstance(request.user, User) else None), []
+        with platform():
+            if not isinstance(request.user, User):
+                return None, []
+            if not has_account:
+                return request.user, []
+            found = Membership.objects.select_related("account").filter(user=request.user).order_by("account__name")
+            return request.user, list(found)
+
+    def _as_member(
+        self, request: HttpRequest, user: User, memberships: list[Membership], slug: str
+    ) -> HttpResponseBase:
         membership = next((one for one in memberships if one.account.slug == slug), None)
         if membership is None:
             request.hidden_account = True  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import Account, Membership
-from paid.lib.tenancy import platform, signed_in, tenant
+from paid.lib.tenancy import platform, platform_already, signed_in, tenant
 from tests.factories import account_with_owner
 from tests.factories.accounts import AccountFactory, UserFactory
 
@@ -40,6 +40,25 @@ def test_each_context_is_who_it_says_and_gives_back_who_was_before():
                 assert identity() == ("paid_tenant", "", "9")
             assert identity() == ("paid_platform", "", "")
         assert identity() == ("paid_tenant", "7", "8")
+    assert identity() == NOBODY
+
+
+@pytest.mark.django_db
+def test_what_is_the_platform_already_goes_on_and_anybody_else_becomes_it(django_assert_num_queries):
+    with platform():
+        with django_assert_num_queries(0), platform_already():
+            pass
+        with tenant(7, 8):
+            with platform_already():
+                assert identity() == ("paid_platform", "", "")
+            assert identity() == ("paid_tenant", "7", "8")
+        with pytest.raises(ValueError, match="on the way"), tenant(7, 8):
+            raise ValueError("on the way")
+        with django_assert_num_queries(0), platform_already():
+            pass
+        assert identity() == ("paid_platform", "", "")
+    with platform_already():
+        assert identity() == ("paid_platform", "", "")
     assert identity() == NOBODY
 
 
