@@ -30,7 +30,8 @@ def projects(request: AccountRequest) -> HttpResponse:
     totals = totals_by_project(account_id)
     live = Counter(live_runs(account_id).values_list("project_id", flat=True))
     rows = [
-        ProjectRow(found, found.open_issues, totals.get(found.pk, ProjectTotals()), live[found.pk])
+        # `open_issues` is an annotation, of which types know nothing.
+        ProjectRow(found, found.open_issues, totals.get(found.pk, ProjectTotals()), live[found.pk])  # type: ignore[attr-defined]
         for found in with_open_issues(projects_of(account_id))
     ]
     context = {

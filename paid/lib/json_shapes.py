@@ -36,7 +36,7 @@ class ShapedJSONField(models.JSONField):
                 return from_json(value)
             except ValueError:  # such as what is nested deeper than it goes
                 pass
-        return super().from_db_value(value, expression, connection)  # type: ignore[misc]  # the stubs know no such method
+        return super().from_db_value(value, expression, connection)
 
     def validate(self, value: Any, model_instance: models.Model | None) -> None:
         super().validate(value, model_instance)
