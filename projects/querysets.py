@@ -30,8 +30,9 @@ def issues_of(project: Project) -> QuerySet[Issue]:
 
 
 def pull_requests_of(project: Project) -> QuerySet[PullRequest]:
+    """With what a list of them shows, without texts; any other column costs a query a row."""
     found = PullRequest.objects.filter(account_id=project.account_id, project=project)
-    return found.select_related("issue").order_by("-number")
+    return found.only("account_id", "project_id", "number", "title", "state", "created_at").order_by("-number")
 
 
 def comments_of(project: Project, number: int) -> QuerySet[Comment]:

@@ -1,5 +1,6 @@
 """Pages as the web process serves them: through its own handler, over a socket."""
 
+import gc
 from http import HTTPStatus
 
 import httpx
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from agent_runs.models import RunStatus
-from paid.asgi import application
+from paid.asgi import application, load_and_keep
 from tests.dashboard.conftest import signed_in_as
 from tests.dashboard.world import World, make_world
 from tests.factories.agent_runs import finished_run
@@ -63,3 +64,11 @@ def test_a_list_asks_as_many_queries_for_many_rows_as_for_few(world: World, bob:
             finished_run(project=project, issue=IssueFactory(project=project), status=status, error="It failed.")
             prompt_with_version(account=world.account)
     assert counts[1] == counts[0]
+
+
+def test_what_is_loaded_at_the_start_stays_out_of_the_collectors_rounds():
+    try:
+        load_and_keep()
+        assert gc.get_freeze_count() > 50_000
+    finally:
+        gc.unfreeze()
