@@ -5,8 +5,11 @@ from typing import Any
 from django import forms
 from django.forms.renderers import BaseRenderer
 from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from dashboard.markup import filled, joined
+
+OPTION = '<option value="{key}"{selected}>{label}</option>'
 
 
 class StyledForm(forms.Form):
@@ -39,8 +42,9 @@ class FlatSelect(forms.Select):
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: BaseRenderer | None = None
     ) -> SafeString:
         chosen = set(self.format_value(value))
-        options = ((key, " selected" if str(key) in chosen else "", label) for key, label in self.choices)
-        inside = format_html_join("", '<option value="{}"{}>{}</option>', options)
-        return format_html(
-            "<select{}>{}</select>", flatatt(self.build_attrs(self.attrs, {"name": name, **(attrs or {})})), inside
+        options = joined(
+            filled(OPTION, key=key, selected=" selected" if str(key) in chosen else "", label=label)
+            for key, label in self.choices
         )
+        flat = flatatt(self.build_attrs(self.attrs, {"name": name, **(attrs or {})}))
+        return filled("<select{attributes}>{options}</select>", attributes=flat, options=options)
