@@ -8,4 +8,4 @@ from paid.lib.sql import SqlFile
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("prompts", "0010_price_sheets")]
 
-    operations: ClassVar = [SqlFile("prompts", "search_of_many_words")]
+    operations: ClassVar = [SqlFile("prompts", "former/search_of_many_words")]
