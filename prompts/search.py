@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import prefetch_related_objects
 
 from prompts.models import Prompt, PromptVersion
 
@@ -40,7 +40,8 @@ def search_prompts(*, text: str, limit: int = 20, every_version: bool = False) -
     """The running tenant's and the global prompts that answer `text`, current versions only or `every_version`.
 
     `text` knows quotes, minus and OR as search engines do; no text is an error. One query as the owner, which finds,
-    and one as the tenant, which reads. Call it inside of `tenant(...)`: elsewhere nothing is found.
+    and one as the tenant, which reads, two where prompts of projects are among them. Call it inside of `tenant(...)`:
+    elsewhere nothing is found.
     """
     wanted = text.replace("\0", "").strip()[:MAX_TEXT_CHARACTERS]
     if not wanted:
@@ -51,7 +52,7 @@ def search_prompts(*, text: str, limit: int = 20, every_version: bool = False) -
             [wanted, limit, every_version],
         )
         rows = cursor.fetchall()
-    versions = _versions().in_bulk([row[0] for row in rows])
+    versions = _versions([row[0] for row in rows])
     hits = tuple(
         PromptHit(versions[version_id].prompt, versions[version_id], matched_by, pieces(headline))
         for version_id, matched_by, _, headline in rows
@@ -60,14 +61,21 @@ def search_prompts(*, text: str, limit: int = 20, every_version: bool = False) -
     return SearchResult(hits, next((spelt for _, _, spelt, _ in rows if spelt), ""))
 
 
-def _versions() -> QuerySet[PromptVersion]:
-    """With what a list of hits shows: a row has many columns and some long texts, and to read them takes longer."""
+def _versions(found: list[int]) -> dict[int, PromptVersion]:
+    """With what a list of hits shows: a row has many columns and some long texts, and to read them takes longer.
+
+    Few prompts belong to one project: these are asked for where there are any, because the join costs in every search.
+    """
     shown = ("version", "created_at", "account_id", "prompt__name", "prompt__slug", "prompt__scope")
-    kept = ("prompt__account_id", "prompt__current_version_id", "prompt__project__name", "prompt__project__account_id")
-    return PromptVersion.objects.select_related("prompt__project").only(*shown, *kept)
+    kept = ("prompt__account_id", "prompt__current_version_id", "prompt__project_id")
+    versions = PromptVersion.objects.select_related("prompt").only(*shown, *kept).in_bulk(found)
+    of_projects = [version.prompt for version in versions.values() if version.prompt.project_id]
+    if of_projects:
+        prefetch_related_objects(of_projects, "project")
+    return versions
 
 
-# What prompts/sql/search.sql puts into a headline: the ends of a hit, and stand-ins for signs that part words.
+# What prompts/sql/finding.sql puts into a headline: the ends of a hit, and stand-ins for signs that part words.
 _HIT_STARTS, _HIT_ENDS = "\ue000", "\ue001"
 _STAND_INS = str.maketrans("\ue002\ue003\ue004\ue005\ue006\ue007", "./_<>&")
 

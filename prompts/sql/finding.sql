@@ -40,9 +40,11 @@ BEGIN
       -- Three letters may begin very many words: the shortest of the many that came first will do.
       longer := ARRAY(
         SELECT word FROM (
-          SELECT word FROM prompt_words
-          WHERE account_id = ANY (ARRAY[acting, 0]) AND word ~>~ term AND word ~<~ (term || U&'\+10FFFF')
-          LIMIT 2000) AS first_known
+          SELECT word FROM (
+            SELECT word FROM prompt_words
+            WHERE account_id = ANY (ARRAY[acting, 0]) AND word ~>~ term AND word ~<~ (term || U&'\+10FFFF')
+            LIMIT 2000) AS first_known
+          ORDER BY length(word), word LIMIT 2 * most) AS shortest
         GROUP BY word ORDER BY length(word), word LIMIT most);
       IF cardinality(longer) < most THEN
         longer := longer || ARRAY(

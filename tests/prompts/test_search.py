@@ -4,9 +4,10 @@ import pytest
 from django.db import connection
 
 from paid.lib.tenancy import platform, signed_in, tenant
-from prompts.models import Prompt
+from prompts.models import Prompt, Scope
 from prompts.search import Piece, SearchResult, pieces, search_prompts
 from tests.factories.accounts import AccountFactory
+from tests.factories.projects import ProjectFactory
 from tests.factories.prompts import PromptFactory, PromptVersionFactory, global_prompt, prompt_with_version
 
 
@@ -90,6 +91,40 @@ def test_a_part_of_a_word_is_found_after_whole_words(account):
     with tenant(account.pk):
         assert ways(search_prompts(text="parser")) == [(by_word.pk, "words"), (by_part.pk, "parts")]
         assert ways(search_prompts(text="pars thi")) == [(by_part.pk, "parts")]
+
+
+def test_the_shortest_of_very_many_words_that_begin_so_are_looked_for(account):
+    longer = " ".join(f"zeb{chr(97 + n % 26)}{chr(97 + n // 26)}que" for n in range(400))
+    PromptVersionFactory(prompt=prompt_with_version(account=account), version=2, template=longer)
+    meant = prompt_with_version(account=account, template="A zebu, or a reduzebat.")
+    with tenant(account.pk):
+        assert ways(search_prompts(text="zeb")) == [(meant.pk, "parts")]
+
+
+def test_words_that_begin_so_leave_room_for_words_that_have_it_within(account):
+    within = prompt_with_version(account=account, template="Subparsing.")
+    begins = prompt_with_version(account=account, template="Parsing.")
+    with tenant(account.pk):
+        assert {hit.prompt for hit in search_prompts(text="parsi").hits} == {within, begins}
+
+
+def test_a_rare_name_is_found_by_its_beginning_behind_hundreds_of_newer_texts_that_say_it(account):
+    named = prompt_with_version(account=account, name="Zebra", template="Striped.")
+    prompt = prompt_with_version(account=account, name="Other", template="A zebra.")
+    PromptVersionFactory.create_batch(305, prompt=prompt, template="A zebra.")
+    with tenant(account.pk):
+        assert search_prompts(text="zebr", every_version=True).hits[0].prompt == named
+
+
+def test_prompts_of_projects_are_read_with_their_projects_and_others_without(account, django_assert_num_queries):
+    shared = prompt_with_version(account=account, template="A zebra.")
+    with tenant(account.pk), django_assert_num_queries(2):
+        assert [hit.prompt.project for hit in search_prompts(text="zebra").hits] == [None]
+    project = ProjectFactory(account=account)
+    of_project = prompt_with_version(account=account, template="A zebra.", scope=Scope.PROJECT, project=project)
+    with tenant(account.pk), django_assert_num_queries(3):
+        hits = search_prompts(text="zebra").hits
+        assert {hit.prompt: hit.prompt.project for hit in hits} == {shared: None, of_project: project}
 
 
 def test_a_typing_error_finds_what_was_meant_and_says_so(account):
