@@ -115,8 +115,8 @@ END $$;
 
 -- name: matching_documents
 -- One account's versions that match, some of them twice. Ranking reads each, so there is a bound: the three hundred
--- newest, and one hundred for a query of many words, where a rank says little. Their order lets the planner walk back from
--- the newest where a word is in every text.
+-- newest, and sixty for a query of many words, where a rank says little and each text is compared with every word. Their
+-- order lets the planner walk back from the newest where a word is in every text.
 -- Where there may be more than that, a name must not get lost behind them, so names are asked for apart. Not where twenty
 -- of as many newest versions are named so: these were found already, and an index would collect thousands.
 CREATE OR REPLACE FUNCTION matching_documents(of_account bigint, query tsquery, every_version boolean)
@@ -124,7 +124,7 @@ RETURNS TABLE (prompt_version_id bigint, prompt_id bigint, is_current boolean, r
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-  most integer := CASE WHEN numnode(query) > 12 THEN 100 ELSE 300 END;
+  most integer := CASE WHEN numnode(query) > 12 THEN 60 ELSE 300 END;
   found bigint;
 BEGIN
   RETURN QUERY

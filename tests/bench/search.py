@@ -91,7 +91,7 @@ def prompts(bench: Bench) -> Iterator[Figure]:
         "a word in very many": [common],
         "a word in every one": ["solve"],
         "two words": [f"{common} {rare}", f"steps {common}"],
-        "while typing": ["s", "so", "sol", "solv", "solve", f"solve {rare[:3]}"],
+        "while typing": ["s", "so", "sol", "solv", "solve", f"solve {rare[:3]}", rare[:3], rare[:4]],
         "typing errors": ["slove", "anwser", f"{rare[:-2]}{rare[-1]}{rare[-2]}"],
         "what nobody says": ["kubernetes"],
     }
