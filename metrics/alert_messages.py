@@ -12,6 +12,7 @@ from django.core.mail import EmailMessage
 
 from metrics.models import AlertWebhook, BudgetAlert
 from paid.lib.addresses import refuse_inner_address
+from paid.lib.tenant_http import TenantTransport
 
 TIMEOUT = httpx.Timeout(10)
 _PERIODS = {"run": "per run", "day": "for the day", "month": "for the month"}
@@ -63,8 +64,9 @@ def post_alert(alert: BudgetAlert, webhook: AlertWebhook) -> None:
         "x-paid-delivery": f"budget-alert-{alert.pk}",
         "x-paid-signature": sign(body, webhook.secret.reveal(), int(time.time())),
     }
+    transport = TenantTransport(unless_in="ALERT_WEBHOOK_HOSTS")
     with (
-        httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
+        httpx.Client(transport=transport, timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
         # The answer's body is left unread: the receiver may send without end.
         client.stream("POST", webhook.url, content=body, headers=headers) as answer,
     ):

@@ -14,6 +14,7 @@ from django.conf import settings
 from metrics.gateway.app import Gateway
 from metrics.gateway.ledger import Ledger
 from paid.lib.pulse import Pulse
+from paid.lib.tenant_http import AsyncTenantTransport
 
 # sun_path holds 108 bytes with its closing zero.
 LONGEST_SOCKET_PATH = 107
@@ -28,12 +29,18 @@ class GatewayCannotStart(Exception):
 
 
 def build_gateway(gateway_id: str) -> Gateway:
+    providers = {"anthropic": settings.ANTHROPIC_API_URL, "scripted": settings.SCRIPTED_MODEL_URL}
+    transport = AsyncTenantTransport(unless_in="PROVIDER_HOSTS", own=providers.values(), limits=LIMITS)
     http = httpx.AsyncClient(
-        timeout=TIMEOUT, limits=LIMITS, headers={"user-agent": "paid-gateway"}, follow_redirects=False, trust_env=False
+        transport=transport,
+        timeout=TIMEOUT,
+        headers={"user-agent": "paid-gateway"},
+        follow_redirects=False,
+        trust_env=False,
     )
     return Gateway(
         Ledger(gateway_id, pool_size=POOL_SIZE),
-        providers={"anthropic": settings.ANTHROPIC_API_URL, "scripted": settings.SCRIPTED_MODEL_URL},
+        providers=providers,
         # The scripted model is ours and free: any key opens it, so nobody has to enter one.
         default_keys={"scripted": "scripted"},
         http=http,

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -328,6 +329,27 @@ def test_an_address_that_was_allowed_once_is_checked_again_before_it_is_called(
     with tenant(owner.account.pk):
         remove_alert_webhook(account=owner.account, actor=admin)
         assert AlertWebhook.objects.count() == 0
+
+
+def test_a_name_that_leads_inwards_gets_no_alert_and_is_told_like_any_that_does_not_answer(
+    owner: Tenant, admin: User, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    resolve = socket.getaddrinfo
+
+    def everything_is_here(host: str, *rest: Any, **options: Any) -> Any:
+        return resolve("127.0.0.1" if host == "hooks.example.com" else host, *rest, **options)
+
+    url = receiver.url.replace("http://127.0.0.1", "https://hooks.example.com")
+    webhook_of_before(owner, url)
+    make_budget(owner, "1")
+    spend_usd(owner, "0.81")
+    raise_alerts()
+    monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
+    assert tell_alert(the_alert().pk) is False
+    assert the_alert().last_error == "The address did not answer."
+    logged = [record.getMessage() for record in caplog.records if record.name == "paid.lib.tenant_http"]
+    assert logged == ["hooks.example.com leads to an address that is not public: see ALERT_WEBHOOK_HOSTS"]
+    assert receiver.got == []
 
 
 def test_an_outsider_sees_no_alert_and_no_webhook(owner: Tenant, admin: User, receiver: Receiver):

@@ -1,6 +1,7 @@
 """The gateway between a real client on its Unix socket and the scripted model over real HTTP."""
 
 import json
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from tests.metrics.records import PRICES, Tenant, make_run, make_tenant
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TOKEN = "run-token-of-the-test"
+NAME = "models.example.com"
 
 
 def ask(
@@ -138,6 +140,29 @@ def test_an_address_that_is_no_longer_allowed_gets_no_call_and_no_key(gateway: G
         response = client.post("/v1/messages", json=ask())
     assert response.status_code == 403
     assert error_of(response)["message"].startswith("The address of the key of scripted is refused. ")
+    assert gateway.upstream.counters()["calls"] == {}
+    assert ledger_rows() == []
+
+
+def test_a_name_of_an_account_that_leads_inwards_is_not_connected_to_and_holds_no_money(
+    gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def everything_is_here(host: Any, *rest: Any, **options: Any) -> Any:
+        return resolve("127.0.0.1" if host == NAME else host, *rest, **options)
+
+    owner, _ = start_run()
+    address = gateway.upstream.url.replace("http://127.0.0.1", f"https://{NAME}")
+    with platform():
+        owner.account.provider_keys.create(provider="scripted", name="k", key="sk", base_url=address)
+    monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
+    with gateway.client(TOKEN) as client:
+        response = client.post("/v1/messages", json=ask())
+    assert response.status_code == 502
+    assert [record.getMessage() for record in caplog.records if record.name == "paid.lib.tenant_http"] == [
+        f"{NAME} leads to an address that is not public: see PROVIDER_HOSTS"
+    ]
     assert gateway.upstream.counters()["calls"] == {}
     assert ledger_rows() == []
 

@@ -1,0 +1,158 @@
+"""HTTP to where a tenant says: the name is resolved once, and only what was judged is connected to.
+
+`refuse_inner_address` judges what is written. Where a name leads is known no sooner than a connection is made, and may
+be elsewhere a moment later. So both happen here, below TLS: its server name and `Host` stay the name, and the pool
+keeps connections apart by name.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import anyio.to_thread
+import httpcore
+import httpx
+from django.conf import settings
+
+from paid.lib.addresses import PORTS, HostsSetting, host_and_port, is_public_address
+
+logger = logging.getLogger(__name__)
+
+
+class TenantTransport(httpx.HTTPTransport):
+    """For `httpx.Client`. A name that leads inwards is an `httpx.ConnectError`, as one that nobody has.
+
+    Tenants are told no difference, since it would tell them about names of this network; the log tells.
+    """
+
+    def __init__(self, *, unless_in: HostsSetting) -> None:
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context)
+        # httpx does not hand the backend through; each new connection of the pool is made by it.
+        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_Backend(_Rule(unless_in)))
+
+
+class AsyncTenantTransport(httpx.AsyncHTTPTransport):
+    """For `httpx.AsyncClient`, as above. `own` are addresses that the installation itself calls by the same client."""
+
+    def __init__(self, *, unless_in: HostsSetting, own: Iterable[str] = (), limits: httpx.Limits | None = None) -> None:
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context)
+        bounds = limits or httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=bounds.max_connections,
+            max_keepalive_connections=bounds.max_keepalive_connections,
+            keepalive_expiry=bounds.keepalive_expiry,
+            network_backend=_AsyncBackend(_Rule(unless_in, own)),
+        )
+
+
+class _Rule:
+    def __init__(self, unless_in: HostsSetting, own: Iterable[str] = ()) -> None:
+        self._setting = unless_in
+        self._own = {_origin(url) for url in own}
+
+    def names(self, host: str, port: int) -> bool:
+        """Whether whoever runs this installation named this host: it is called wherever it leads."""
+        if (host, port) in self._own:
+            return True
+        entries = (host_and_port(entry) for entry in getattr(settings, self._setting))
+        return any(
+            entry and entry[0] == host and (entry[1] == port or (entry[1] is None and port in PORTS.values()))
+            for entry in entries
+        )
+
+    def judged(self, host: str, found: Sequence[tuple[Any, ...]]) -> list[str]:
+        """The addresses in the resolver's order. One that is not public spoils the name."""
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not addresses or not all(is_public_address(address) for address in addresses):
+            logger.warning("%s leads to an address that is not public: see %s", host, self._setting)
+            raise httpcore.ConnectError(f"{host} leads to an address that is not public.")
+        return addresses
+
+
+def _origin(url: str) -> tuple[str, int | None]:
+    called = httpx.URL(url)
+    return called.raw_host.decode("ascii"), called.port or PORTS.get(called.scheme)
+
+
+class _Shares:
+    """Divides the time to connect among the addresses: the first that is silent leaves some to the next."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    def next_seconds(self, addresses_left: int) -> float | None:
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001) / addresses_left
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, rule: _Rule) -> None:
+        self._rule = rule
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        connect = partial(self._network.connect_tcp, local_address=local_address, socket_options=socket_options)
+        if self._rule.names(host, port):
+            return connect(host, port, timeout)
+        shares = _Shares(timeout)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        *others, last = self._rule.judged(host, found)
+        for left, address in zip(range(len(others) + 1, 1, -1), others, strict=True):
+            try:
+                return connect(address, port, shares.next_seconds(left))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return connect(last, port, shares.next_seconds(1))
+
+
+class _AsyncBackend(httpcore.AsyncNetworkBackend):
+    def __init__(self, rule: _Rule) -> None:
+        self._rule = rule
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        connect = partial(self._network.connect_tcp, local_address=local_address, socket_options=socket_options)
+        if self._rule.names(host, port):
+            return await connect(host, port, timeout)
+        shares = _Shares(timeout)
+        try:
+            with anyio.fail_after(timeout):
+                # In threads of anyio: uvloop has four for the whole process, and a tenant's name server may be slow.
+                ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+                found = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        *others, last = self._rule.judged(host, found)
+        for left, address in zip(range(len(others) + 1, 1, -1), others, strict=True):
+            try:
+                return await connect(address, port, shares.next_seconds(left))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await connect(last, port, shares.next_seconds(1))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
