@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin_base import AuditedAdmin, ReadOnlyAdmin, actor_of
 from prompts.admin_forms import LabelForm, PreferenceForm, PriceForm, PromptForm, StyleGuideForm
-from prompts.errors import NoEarlierVersion
+from prompts.errors import NoEarlierVersion, StyleGuideChanged, StyleGuideExists
 from prompts.experiments.admin import AbTestAdmin
 from prompts.labels import move_label, remove_label
 from prompts.lineage import compare, lineage_of
@@ -326,6 +326,30 @@ class StyleGuideAdmin(AuditedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("account",) if obj else ()
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """What somebody else saves between the form's check and the row's lock is found by the form asked again."""
+        try:
+            return self._answer(request, object_id, form_url, extra_context)
+        except (StyleGuideChanged, StyleGuideExists, StyleGuide.DoesNotExist):
+            return self._answer(request, object_id, form_url, extra_context)
+
+    def _answer(
+        self, request: HttpRequest, object_id: str | None, form_url: str, extra_context: dict[str, Any] | None
+    ) -> HttpResponse:
+        if request.method == "POST" and object_id is not None and self.get_object(request, object_id) is None:
+            # A new one with the text that was sent. It asks for the account, which the form of the removed one had not.
+            if "account" not in request.POST:
+                told = "This style guide was removed meanwhile. Your text is below: choose its account to save it anew."
+                self.message_user(request, told, messages.WARNING)
+            object_id = None
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: StyleGuide, form: Any, change: bool) -> None:
         text = GuideText(obj.name, obj.raw_text, obj.compressed_text, obj.language, obj.project)

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.admin_base import TenantForm
-from prompts.errors import PreferenceTarget, TemplateRefused
+from prompts.errors import PreferenceTarget, StyleGuideExists, TemplateRefused
 from prompts.models import ModelPrice, Prompt, PromptLabel, PromptVersion, StyleGuide
 from prompts.operations import PromptText
 from prompts.template_check import check_template, known_variables
@@ -144,4 +144,9 @@ class StyleGuideForm(TenantForm):
         cleaned = super().clean()
         if self.instance.pk and cleaned.get("opened_at") != self.instance.updated_at:
             self.add_error(None, "Somebody saved this style guide since you began. Keep your text, and load it again.")
+        # Django leaves out a constraint with a field that the form does not have: the account of a guide that is there.
+        place = {"account": cleaned.get("account") or self.instance.account_id, "project": cleaned.get("project")}
+        named = StyleGuide.objects.filter(**place, name=cleaned.get("name"), language=cleaned.get("language", ""))
+        if named.exclude(pk=self.instance.pk).exists():
+            self.add_error("name", StyleGuideExists.__doc__ or "")
         return cleaned

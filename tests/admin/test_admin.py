@@ -1,10 +1,16 @@
 """The admin: for the host's staff alone, by the same operations as the pages, and nothing of the past is changed."""
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Account, ApiToken, AuditEvent, Membership, ProviderKey, Role, User
@@ -12,8 +18,10 @@ from agent_runs.models import AgentRun
 from metrics.models import CostBudget
 from paid.lib.addresses import AddressRefused
 from paid.lib.tenancy import platform
+from prompts.errors import StyleGuideExists
 from prompts.models import LanguageModel, ModelPreference, ModelPrice, Prompt, PromptLabel, PromptVersion, StyleGuide
 from prompts.operations import PromptText, create_prompt, save_version
+from prompts.style_guide_operations import GuideText, change_style_guide, create_style_guide, remove_style_guide
 from tests.factories.accounts import AccountFactory, ApiTokenFactory, UserFactory, account_with_owner, global_account
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
 from tests.factories.metrics import TokenUsageFactory
@@ -269,6 +277,79 @@ def test_a_style_guide_is_saved_by_the_pages_operation_and_not_over_anothers_tex
         assert StyleGuide.objects.get().raw_text == "Three."
         actions = AuditEvent.objects.filter(object_type="style_guide").order_by("created_at")
         assert list(actions.values_list("action", flat=True)) == ["style_guide.created", "style_guide.changed"]
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """Lets somebody else, on a connection of their own, `act` and commit before a lock is first asked for."""
+    acts = [act]
+
+    def as_another() -> None:
+        try:
+            with platform():
+                acts.pop()()
+        finally:
+            connection.close()
+
+    def before(execute: Any, sql: str, *rest: Any) -> Any:
+        if "FOR UPDATE" in sql and acts:
+            with ThreadPoolExecutor(1) as others:
+                others.submit(as_another).result(20)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(before):
+        yield
+    assert acts == []
+
+
+@pytest.fixture
+def guide(transactional_db: None) -> StyleGuide:
+    with platform():
+        text = GuideText("Ours", "One.", "", "")
+        return create_style_guide(account_id=AccountFactory().pk, text=text, actor=None)
+
+
+def as_opened(guide: StyleGuide, **fields: str) -> dict[str, str]:
+    opened = {"project": "", "name": "Ours", "language": "", "raw_text": "Mine.", "compressed_text": ""}
+    return {**opened, "opened_at": guide.updated_at.isoformat(), **fields}
+
+
+def test_a_style_guide_that_is_saved_by_another_at_the_last_moment_is_told_on_the_form(guide: StyleGuide, page: Client):
+    def save() -> None:
+        text = GuideText("Ours", "Theirs.", "", "")
+        change_style_guide(guide=guide, text=text, actor=None, expected_updated_at=guide.updated_at)
+
+    with meanwhile(save):
+        answer = page.post(change_url(guide), as_opened(guide))
+    assert "Somebody saved this style guide since you began." in errors(answer)[0]
+    assert answer.context["adminform"].form["raw_text"].value() == "Mine."
+    with platform():
+        assert StyleGuide.objects.get().raw_text == "Theirs."
+
+
+def test_a_name_that_another_gives_to_a_style_guide_at_the_last_moment_is_told_on_the_form(
+    guide: StyleGuide, page: Client
+):
+    text = GuideText("Theirs", "Theirs.", "", "")
+    with meanwhile(lambda: create_style_guide(account_id=guide.account_id, text=text, actor=None)):
+        answer = page.post(change_url(guide), as_opened(guide, name="Theirs"))
+    assert errors(answer) == [str(StyleGuideExists())]
+    assert answer.context["adminform"].form["raw_text"].value() == "Mine."
+    with platform():
+        assert set(StyleGuide.objects.values_list("name", "raw_text")) == {("Ours", "One."), ("Theirs", "Theirs.")}
+
+
+def test_a_style_guide_that_is_removed_at_the_last_moment_gives_the_text_back_as_a_new_one(
+    guide: StyleGuide, page: Client
+):
+    with meanwhile(lambda: remove_style_guide(guide=guide, actor=None)):
+        answer = page.post(change_url(guide), as_opened(guide))
+    assert "was removed meanwhile" in answer.content.decode()
+    assert answer.context["adminform"].form["raw_text"].value() == "Mine."
+    assert page.post(change_url(guide), as_opened(guide, account=str(guide.account_id))).status_code == 302
+    with platform():
+        kept = StyleGuide.objects.get()
+        assert (kept.account_id, kept.raw_text, kept.pk == guide.pk) == (guide.account_id, "Mine.", False)
 
 
 def test_a_budget_of_another_accounts_project_is_refused(page):
