@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 
+from agent_runs.mentions import MOST_LOOKED_AT, Mention
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
 from projects.models import Issue, Project
 from prompts.models import LanguageModel
@@ -15,7 +16,10 @@ from prompts.models import LanguageModel
 
 @dataclass(frozen=True)
 class RunFilter:
-    """What a list of runs is narrowed to; an empty field narrows nothing. `status` may also be `live`."""
+    """What a list of runs is narrowed to; an empty field narrows nothing. `status` may also be `live`.
+
+    `text` is a part of the issue's title, the branch or the error, or the run's or issue's number.
+    """
 
     status: str = ""
     project_id: int | None = None
@@ -27,6 +31,7 @@ class RunFilter:
     text: str = ""
 
     def condition(self) -> Q:
+        """Of all but the text, whose way depends on how many runs hold it."""
         exact = {
             "project_id": self.project_id,
             "agent": self.agent,
@@ -41,18 +46,7 @@ class RunFilter:
             condition &= Q(created_at__gte=datetime.combine(self.since, time.min, UTC))
         if self.until:
             condition &= Q(created_at__lte=datetime.combine(self.until, time.max, UTC))
-        if self.text:
-            condition &= _mentions(self.text)
         return condition
-
-
-def _mentions(text: str) -> Q:
-    condition = Q(issue__title__icontains=text) | Q(branch__icontains=text) | Q(error__icontains=text)
-    digits = text.removeprefix("#")
-    # A bigint holds 18 digits whatever they are.
-    if digits.isdecimal() and len(digits) <= 18:
-        condition |= Q(pk=int(digits)) | Q(issue__number=int(digits))
-    return condition
 
 
 @dataclass(frozen=True)
@@ -64,6 +58,10 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.created_at.isoformat()}~{self.run_id}"
+
+    def is_before(self, run: AgentRun) -> bool:
+        """Whether the list has the run further down."""
+        return (run.created_at, run.pk) < (self.created_at, self.run_id)
 
     @classmethod
     def parse(cls, text: str) -> "Position | None":
@@ -78,6 +76,8 @@ class Position:
 
 @dataclass(frozen=True)
 class RunPage:
+    """A text that no index knows may leave a page short, or empty, of which there is a next one."""
+
     runs: list[AgentRun]
     next_position: Position | None
 
@@ -136,17 +136,40 @@ def newest_of_each(*wanted: tuple[QuerySet[AgentRun], int]) -> list[list[AgentRu
 
 
 def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
-    """Newest first; the index agent_runs_recent serves both the order and the start of a page."""
-    runs = AgentRun.objects.filter(run_filter.condition(), account_id=account_id)
+    """Newest first, for the running tenant. The index agent_runs_recent serves both the order and a page's start."""
+    runs = AgentRun.objects.filter(account_id=account_id)
     if after is not None:
         runs = runs.filter(
             Q(created_at__lt=after.created_at) | Q(created_at=after.created_at, id__lt=after.run_id),
             # The planner uses the index for this simple bound; the exact one above only trims its edge.
             created_at__lte=after.created_at,
         )
-    rows = newest(runs, size + 1)
+    narrowed = runs.filter(run_filter.condition())
+    if not run_filter.text:
+        return _page(newest(narrowed, size + 1), size)
+    mention = Mention.of(run_filter.text, until=after.created_at if after else None)
+    rows: list[AgentRun] = []
+    for most in mention.looks:
+        rows = newest(narrowed.filter(mention.is_made(among=most)), size + 1)
+        if len(rows) > size:
+            break
+    edge = _edge(runs, MOST_LOOKED_AT) if mention.is_bounded and len(rows) <= size else None
+    if edge is None:
+        return _page(rows, size)
+    # What has the number may be older than what was looked at: it comes when that is.
+    return RunPage([row for row in rows if not edge.is_before(row)], edge)
+
+
+def _page(rows: list[AgentRun], size: int) -> RunPage:
     last = rows[size - 1] if len(rows) > size else None
     return RunPage(rows[:size], Position(last.created_at, last.pk) if last else None)
+
+
+def _edge(runs: QuerySet[AgentRun], most: int) -> Position | None:
+    """The last of so many of the newest, where there are more."""
+    places = runs.order_by("-created_at", "-id").values_list("created_at", "pk")
+    edge = list(places[most - 1 : most + 1])
+    return Position(*edge[0]) if len(edge) == 2 else None
 
 
 def live_runs(account_id: int) -> QuerySet[AgentRun]:

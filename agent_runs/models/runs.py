@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
 
@@ -222,6 +223,14 @@ class AgentRun(Changed):
             # The last failures, however long ago.
             models.Index(
                 fields=["account", "-created_at", "-id"], condition=Q(status="failed"), name="agent_runs_failed"
+            ),
+            # Runs by a text: agent_runs/sql/mentions.sql.
+            GinIndex(
+                F("account"),
+                OpClass("branch", name="gin_trgm_ops"),
+                OpClass("error", name="gin_trgm_ops"),
+                name="agent_runs_mentions",
+                fastupdate=False,
             ),
         ]
 
