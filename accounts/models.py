@@ -221,6 +221,7 @@ class ApiScope(models.TextChoices):
     RUNS_READ = "runs:read", "Read runs and their logs"
     RUNS_WRITE = "runs:write", "Start, stop and judge runs"
     COSTS_READ = "costs:read", "Read what was spent"
+    USAGE_WRITE = "usage:write", "Report model calls that did not pass the gateway"
 
 
 class ApiToken(Changed):

@@ -45,3 +45,26 @@ class NoSuchProposal(Exception):
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class ReportRefused(Exception):
+    """A reported call that is not booked."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
+
+
+class NoTimeOfRun(ReportRefused):
+    """must lie between the run's start and now"""
+
+
+class RunTakesNoReports(ReportRefused):
+    """The run has not begun, or has ended: only a live run's calls can be reported."""
+
+
+class CallWasMetered(ReportRefused):
+    """The gateway has counted this call of the provider's already: it is in the ledger."""
+
+
+class ReportedOtherwise(ReportRefused):
+    """This run has a reported call of this request id with another content. Nothing is booked over it."""

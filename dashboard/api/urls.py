@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 import dashboard.api.addresses  # noqa: F401 - registers what the addresses below hold
-from dashboard.api import costs, document, prompts, run_actions, run_log, runs
+from dashboard.api import costs, document, prompts, run_actions, run_log, runs, usage
 from dashboard.api.endpoints import endpoint, nowhere
 
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     path("runs/<identity:run_id>/log", endpoint(run_log.read_log), name="api_run_log"),
     path("runs/<identity:run_id>/stop", endpoint(run_actions.request_stop), name="api_run_stop"),
     path("runs/<identity:run_id>/feedback", endpoint(run_actions.give_feedback), name="api_run_feedback"),
+    path("runs/<identity:run_id>/usage", endpoint(usage.report_call), name="api_run_usage"),
     path("costs", endpoint(costs.read_costs), name="api_costs"),
     re_path("", nowhere),
 ]

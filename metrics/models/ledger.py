@@ -48,6 +48,8 @@ class TokenUsage(Created):
     cost_usd = usd(default=0, db_default=0)
     is_priced = models.BooleanField()
     is_estimated = models.BooleanField(default=False, db_default=False)
+    # Told by a program, not counted by the gateway: metrics/sql/reported_usage.sql.
+    is_reported = models.BooleanField(default=False, db_default=False)
     payload_hash = models.BinaryField(max_length=32)
     # When the call was opened, by whose prices it is priced; NULL in corrections and in rows from before it was kept.
     called_at = models.DateTimeField(null=True)

@@ -266,6 +266,7 @@ def test_each_needs_its_scope(world: World):
         ("post", RUNS): ApiScope.RUNS_WRITE,
         ("post", f"{RUNS}/1/stop"): ApiScope.RUNS_WRITE,
         ("post", f"{RUNS}/1/feedback"): ApiScope.RUNS_WRITE,
+        ("post", f"{RUNS}/1/usage"): ApiScope.USAGE_WRITE,
         ("get", "/api/v1/costs"): ApiScope.COSTS_READ,
     }
     lacking = {

@@ -1,0 +1,21 @@
+from django.db import migrations, models
+
+from paid.lib.sql import SqlFile
+
+
+class Migration(migrations.Migration):
+    """Model calls that a program reports."""
+
+    dependencies = [
+        ("agent_runs", "0001_initial"),
+        ("metrics", "0015_ended_runs"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="tokenusage",
+            name="is_reported",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
+        SqlFile("metrics", "reported_usage"),
+    ]
