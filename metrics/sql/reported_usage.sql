@@ -66,11 +66,12 @@ BEGIN
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
         provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cache_write_1h_tokens, cost_usd, is_priced, is_reported, payload_hash
+        cache_write_1h_tokens, cost_usd, is_priced, is_reported, payload_hash, called_at
     ) VALUES (
         run.account_id, run.project_id, run.created_at, run.id, p_request_id, 'call', model_id, p_model,
         p_provider_request_id, p_input, p_output, p_cache_read, p_cache_write,
-        p_cache_write_1h, ledger_report_usage.cost_usd, ledger_report_usage.is_priced, true, p_payload_hash
+        p_cache_write_1h, ledger_report_usage.cost_usd, ledger_report_usage.is_priced, true, p_payload_hash,
+        p_called_at
     );
     RETURN NEXT;
 END

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Apart from its making: reading every row takes no lock that writers meet."""
 
     dependencies = [
-        ('accounts', '0012_usage_scope'),
+        ('accounts', '0013_usage_scope'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("agent_runs", "0001_initial"),
-        ("metrics", "0015_ended_runs"),
+        ("metrics", "0019_calls_under_way"),
     ]
 
     operations = [

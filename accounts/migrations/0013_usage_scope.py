@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0011_api_scopes_valid'),
+        ('accounts', '0012_row_rules'),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from django.db.models import F
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies: ClassVar = [("agent_runs", "0009_model_choice_valid"), ("projects", "0013_issues_by_title")]
+    dependencies: ClassVar = [("agent_runs", "0010_row_rules"), ("projects", "0013_issues_by_title")]
 
     operations: ClassVar = [
         AddIndexConcurrently(

@@ -6,6 +6,6 @@ from paid.lib.sql import SqlFile
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("agent_runs", "0010_mentions_index")]
+    dependencies: ClassVar = [("agent_runs", "0011_mentions_index")]
 
     operations: ClassVar = [SqlFile("agent_runs", "mentions")]
