@@ -16,30 +16,21 @@ $$;
 
 -- name: ledger_broken_rule
 -- The rule that a ledger row breaks, or NULL. Here and not as CHECKs, each of which PostgreSQL parses anew for every
--- INSERT: rows are only ever added, and all of them come through the trigger below.
+-- INSERT: rows are only ever added, and all of them come through the trigger below. In SQL, which becomes a part of the
+-- expression that calls it.
 CREATE FUNCTION ledger_broken_rule(usage token_usages) RETURNS text
-LANGUAGE plpgsql IMMUTABLE
+LANGUAGE sql IMMUTABLE
 AS $$
-BEGIN
-    IF usage.kind = 'call' THEN
-        IF usage.corrects_request_id IS NOT NULL THEN
-            RETURN 'token_usages_corrections_name_a_call';
-        ELSIF usage.input_tokens < 0 OR usage.output_tokens < 0 OR usage.cache_read_tokens < 0
+    SELECT CASE
+        WHEN usage.kind NOT IN ('call', 'correction', 'pricing') THEN 'token_usages_kind_known'
+        WHEN (usage.kind = 'call') <> (usage.corrects_request_id IS NULL) THEN 'token_usages_corrections_name_a_call'
+        WHEN usage.kind = 'call' AND (
+            usage.input_tokens < 0 OR usage.output_tokens < 0 OR usage.cache_read_tokens < 0
             OR usage.cache_write_1h_tokens < 0 OR usage.cache_write_tokens < usage.cache_write_1h_tokens
             OR usage.cost_usd < 0
-        THEN
-            RETURN 'token_usages_calls_are_not_negative';
-        END IF;
-    ELSIF usage.kind NOT IN ('correction', 'pricing') THEN
-        RETURN 'token_usages_kind_known';
-    ELSIF usage.corrects_request_id IS NULL THEN
-        RETURN 'token_usages_corrections_name_a_call';
-    END IF;
-    IF NOT usage.is_priced AND usage.cost_usd <> 0 THEN
-        RETURN 'token_usages_unpriced_is_zero';
-    END IF;
-    RETURN NULL;
-END
+        ) THEN 'token_usages_calls_are_not_negative'
+        WHEN NOT usage.is_priced AND usage.cost_usd <> 0 THEN 'token_usages_unpriced_is_zero'
+    END
 $$;
 
 -- name: ledger_refuse_row
@@ -61,40 +52,40 @@ CREATE FUNCTION ledger_rows_added() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    usage token_usages;
-    run record;
+    added token_usages;
+    of_run record;
     broken_rule text;
     of_day date;
     of_slot smallint;
     calls_more integer;
     unpriced_more integer;
 BEGIN
-    SELECT * INTO usage FROM inserted LIMIT 1;
+    SELECT * INTO added FROM inserted LIMIT 1;
     IF NOT FOUND THEN
         RETURN NULL;
     ELSIF NOT EXISTS (SELECT FROM inserted OFFSET 1) THEN
-        broken_rule := ledger_broken_rule(usage);
+        broken_rule := ledger_broken_rule(added);
         IF broken_rule IS NOT NULL THEN
             PERFORM ledger_refuse_row(broken_rule);
         END IF;
-        SELECT r.prompt_version_id, coalesce(r.requested_by_id, 0) AS person_id INTO run
+        SELECT r.prompt_version_id, coalesce(r.requested_by_id, 0) AS person_id INTO of_run
         FROM agent_runs r
-        WHERE r.id = usage.agent_run_id AND r.account_id = usage.account_id AND r.created_at = usage.run_created_at;
+        WHERE r.id = added.agent_run_id AND r.account_id = added.account_id AND r.created_at = added.run_created_at;
         IF NOT FOUND THEN
             PERFORM ledger_refuse_rows();
         END IF;
-        of_day := (usage.created_at AT TIME ZONE 'UTC')::date;
-        of_slot := usage.agent_run_id % 16;
-        calls_more := (usage.kind = 'call')::integer;
+        of_day := (added.created_at AT TIME ZONE 'UTC')::date;
+        of_slot := added.agent_run_id % 16;
+        calls_more := (added.kind = 'call')::integer;
         -- A call that was unpriced is none any more once a `pricing` row has priced it.
-        unpriced_more := (usage.kind = 'call' AND NOT usage.is_priced)::integer - (usage.kind = 'pricing')::integer;
+        unpriced_more := (added.kind = 'call' AND NOT added.is_priced)::integer - (added.kind = 'pricing')::integer;
         INSERT INTO usage_daily AS kept (
             account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
         ) VALUES (
-            usage.account_id, usage.project_id, coalesce(usage.language_model_id, 0), of_day, of_slot,
-            calls_more, unpriced_more, usage.input_tokens, usage.output_tokens, usage.cache_read_tokens,
-            usage.cache_write_tokens, usage.cost_usd
+            added.account_id, added.project_id, coalesce(added.language_model_id, 0), of_day, of_slot,
+            calls_more, unpriced_more, added.input_tokens, added.output_tokens, added.cache_read_tokens,
+            added.cache_write_tokens, added.cost_usd
         )
         ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
             calls = kept.calls + excluded.calls,
@@ -108,9 +99,9 @@ BEGIN
         INSERT INTO spend_daily AS kept (
             account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
         ) VALUES
-            (usage.account_id, 'person', run.person_id, of_day, of_slot, calls_more, unpriced_more, usage.cost_usd),
-            (usage.account_id, 'prompt_version', run.prompt_version_id, of_day, of_slot, calls_more, unpriced_more,
-             usage.cost_usd)
+            (added.account_id, 'person', of_run.person_id, of_day, of_slot, calls_more, unpriced_more, added.cost_usd),
+            (added.account_id, 'prompt_version', of_run.prompt_version_id, of_day, of_slot, calls_more, unpriced_more,
+             added.cost_usd)
         ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
             calls = kept.calls + excluded.calls,
             unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
