@@ -1,8 +1,9 @@
 """Starts the servers, makes the test database as its owner, and gives fixtures that every test may use."""
 
 import atexit
+import faulthandler
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -61,7 +62,45 @@ class FailuresAtOnce:
             terminal.write_line("\n".join(line[:300] for line in report.longreprtext.splitlines()[-40:]))
 
 
+class SettingsAsTheyWere:
+    """Names the test that leaves a setting changed: a setting that is gone once made another test wait for ever.
+
+    `monkeypatch.setattr(settings, …)` does so, because it ends by deleting; `settings.NAME = …` does not.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped = settings._wrapped
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None]:
+        yield
+        if settings._wrapped is not self._wrapped:
+            settings._wrapped = self._wrapped
+            pytest.fail("The test left Django's settings changed.")
+
+
+class LastResort:
+    """Ends the process when what follows a test waits for ever: pytest-timeout speaks once, and perhaps has by then."""
+
+    SECONDS = 600
+
+    def __init__(self, config: pytest.Config) -> None:
+        capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            self._terminal = os.dup(2)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None]:
+        faulthandler.dump_traceback_later(self.SECONDS, exit=True, file=self._terminal)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SettingsAsTheyWere())
+    config.pluginmanager.register(LastResort(config))
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(FailuresAtOnce(config))
 

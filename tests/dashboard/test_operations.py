@@ -20,6 +20,7 @@ from dashboard.views import health
 from paid.lib import pulse
 from paid.lib.statistics import slowest_statements
 from paid.lib.tenancy import platform, tenant
+from tests.agent_runs.processes import wait_until
 from tests.dashboard.conftest import signed_in_as
 from tests.dashboard.world import World
 from tests.factories.accounts import UserFactory
@@ -134,11 +135,11 @@ def test_a_process_beats_until_it_is_stopped_and_then_expires():
     beats = pulse.Pulse(name, lambda: {"pool_size": 2}).start()
     key = f"{pulse.PREFIX}{name}:*"
     with redis.Redis.from_url(REDIS_URL) as client:
-        while not (found := list(client.scan_iter(key, count=500))):
-            continue
+        wait_until(lambda: any(client.scan_iter(key, count=500)))
+        (found,) = client.scan_iter(key, count=500)
         beats.stop()
-        assert 0 < int(client.ttl(found[0])) <= pulse.EXPIRES_SECONDS
-        value = json.loads(client.get(found[0]) or "")
+        assert 0 < int(client.ttl(found)) <= pulse.EXPIRES_SECONDS
+        value = json.loads(client.get(found) or "")
     assert (value["program"], value["pid"], value["pool"]["size"]) == (name, os.getpid(), 2)
 
 
