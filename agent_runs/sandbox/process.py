@@ -26,6 +26,8 @@ from agent_runs.sandbox.seccomp import filter_program
 
 _GIBIBYTE = 1024**3
 _SET_UP_SECONDS = 10.0
+# It fails at once, or hangs and has said all it has to say.
+_WORDS_SECONDS, _WORDS_BYTES = 5.0, 4096
 
 # No limit on address space: a JavaScript runtime reserves 10 GB of it and touches little.
 _LIMITS = (
@@ -123,10 +125,26 @@ def _wait_until_released(block_read: int, process: subprocess.Popen[bytes]) -> N
 
 
 def _failure(process: subprocess.Popen[bytes]) -> SandboxUnavailable:
+    """Hears bubblewrap out, then ends it. Its child may not have come yet to where it dies with bubblewrap."""
+    words = _last_words(process.stderr.fileno()) if process.stderr else ""
+    below = child_pids(process.pid)
     process.kill()
+    for pid in below:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
-    words = process.stderr.read(4096).decode(errors="replace").strip() if process.stderr else ""
     return SandboxUnavailable(words or "bubblewrap did not report that the sandbox stands.")
+
+
+def _last_words(descriptor: int) -> str:
+    """What comes until the end, and is not waited for longer than a moment: a child may hold the pipe open."""
+    text, deadline = b"", time.monotonic() + _WORDS_SECONDS
+    while len(text) < _WORDS_BYTES and select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))[0]:
+        chunk = os.read(descriptor, _WORDS_BYTES)
+        if not chunk:
+            break
+        text += chunk
+    return text.decode(errors="replace").strip()
 
 
 def start_sealed(
