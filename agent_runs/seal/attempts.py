@@ -188,12 +188,9 @@ def _descriptors(_: Target) -> str | None:
 
 @tries("tracing", "trace another process")
 def _tracing(_: Target) -> str | None:
-    attach, parent = 16, os.getppid()
-    if _LIBC.ptrace(attach, parent, None, None) != 0:
-        return None
-    os.waitpid(parent, 0x40000000)
-    _LIBC.ptrace(17, parent, None, None)
-    return f"traced process {parent}"
+    # Seized, not attached to: that would stop it, and for good if this process were ended in between.
+    seize, parent = 0x4206, os.getppid()
+    return None if _LIBC.ptrace(seize, parent, None, None) != 0 else f"traced process {parent}"
 
 
 # --- files

@@ -38,7 +38,7 @@ def agents_with(token: str) -> list[int]:
     return sorted(found)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> float:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> float:
     """Seconds that it took until `condition` held; fails the test when it never does."""
     started = time.monotonic()
     while not condition():
@@ -72,7 +72,9 @@ def launch_and_kill_the_launcher(run_dir: str, plan: Plan) -> None:
     ) as launcher:
         assert launcher.stdin is not None
         assert launcher.stdout is not None
-        launcher.stdin.write(encode_plan(plan))
-        launcher.stdin.close()
-        assert launcher.stdout.readline() == b"launched\n"
-        os.killpg(launcher.pid, signal.SIGKILL)
+        try:
+            launcher.stdin.write(encode_plan(plan))
+            launcher.stdin.close()
+            assert launcher.stdout.readline() == b"launched\n"
+        finally:
+            os.killpg(launcher.pid, signal.SIGKILL)

@@ -52,6 +52,9 @@ def without_seals_of_proc(arguments: Arguments) -> Arguments:
     return [*arguments[:start], *arguments[arguments.index("--dev") :]]
 
 
+PROBE_SECONDS = 300
+
+
 def weakened(weaken: Weaken, *, is_filtered: bool = True, environment: dict[str, str] | None = None) -> list[str]:
     """Names of the attempts that escape from a sandbox made with fewer protections, by bubblewrap alone."""
 
@@ -65,7 +68,13 @@ def weakened(weaken: Weaken, *, is_filtered: bool = True, environment: dict[str,
             arguments += ["--seccomp", str(handed[0])]
         command = [bubblewrap_program(), *arguments, "--", *argv]
         done = subprocess.run(
-            command, input=stdin, capture_output=True, check=False, env=environment or {}, pass_fds=handed
+            command,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env=environment or {},
+            pass_fds=handed,
+            timeout=PROBE_SECONDS,
         )
         for descriptor in handed:
             os.close(descriptor)
@@ -76,7 +85,8 @@ def weakened(weaken: Weaken, *, is_filtered: bool = True, environment: dict[str,
 
 
 def unsealed(_: SandboxSpec, argv: Sequence[str], stdin: bytes) -> SealedResult:
-    done = subprocess.run([sys.executable, *argv[1:]], input=stdin, capture_output=True, check=True)
+    command = [sys.executable, *argv[1:]]
+    done = subprocess.run(command, input=stdin, capture_output=True, check=True, timeout=PROBE_SECONDS)
     return SealedResult(0, done.stdout, done.stderr)
 
 

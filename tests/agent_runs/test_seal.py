@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from agent_runs import sandbox, supervisor
-from agent_runs.contracts import ReadOnlyBind
+from agent_runs.contracts import ExitRecord, ReadOnlyBind
 from agent_runs.sandbox import SandboxSpec, probe, run_sealed, start_sealed
 from agent_runs.sandbox.binaries import bubblewrap_program
 from agent_runs.sandbox.seccomp import filter_program
@@ -27,6 +27,8 @@ from agent_runs.supervisor.guard import descendants
 from agent_runs.supervisor.plan import Plan
 from metrics.gateway.server import listening_socket
 from tests.agent_runs.processes import pids_with, wait_until
+
+ROOM_SECONDS = 180
 
 
 @dataclass
@@ -41,12 +43,14 @@ class Room:
             SandboxSpec(workspace=str(self.workspace)),
             ["python3", "-c", wrapped, *arguments],
             environment=environment,
-            timeout_seconds=30,
+            timeout_seconds=ROOM_SECONDS,
         )
         return (result.stdout + result.stderr).decode().strip()
 
     def shell(self, script: str) -> tuple[int, str]:
-        result = run_sealed(SandboxSpec(workspace=str(self.workspace)), ["/bin/sh", "-c", script])
+        result = run_sealed(
+            SandboxSpec(workspace=str(self.workspace)), ["/bin/sh", "-c", script], timeout_seconds=ROOM_SECONDS
+        )
         return result.exit_code, (result.stdout + result.stderr).decode().strip()
 
 
@@ -121,11 +125,13 @@ def test_the_workers_environment_is_nowhere_to_be_read(room: Room, monkeypatch: 
 
 def test_only_its_own_processes_are_visible(room: Room) -> None:
     with subprocess.Popen(["/bin/sleep", "987"]) as other:
-        _, words = room.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 " + str(other.pid))
-        assert "987" not in words
-        assert "No such process" in words
-        assert other.poll() is None
-        other.kill()
+        try:
+            _, words = room.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 " + str(other.pid))
+            assert "987" not in words
+            assert "No such process" in words
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_files_of_other_runs_and_of_the_host_do_not_exist(room: Room) -> None:
@@ -246,17 +252,26 @@ def test_threads_and_subprocesses_work_under_the_filter(room: Room) -> None:
     assert room.python(code) == "thread\ngit"
 
 
+def end_of(run_dir: str, plan: Plan) -> ExitRecord:
+    """How it ended by itself. One that does not is stopped: hundreds of processes would starve the next tests."""
+    supervisor.start(run_dir, plan)
+    try:
+        wait_until(lambda: not supervisor.is_alive(run_dir), ROOM_SECONDS)
+    finally:
+        supervisor.stop_all(str(Path(run_dir).parent), "end of the test")
+    ended = supervisor.read_exit(run_dir)
+    assert ended is not None
+    return ended
+
+
 def test_a_fork_bomb_ends_its_own_run_and_nothing_else(room: Room, tmp_path: Path) -> None:
     run_dir, mark = str(tmp_path / "run"), f"mark-{uuid.uuid4().hex}"
     # Doubles at each step and does not give up where the kernel refuses another process.
     bomb = "import os, time\nwhile True:\n    try: os.fork()\n    except BlockingIOError: time.sleep(1)"
     argv = ("python3", "-c", bomb, mark)
-    supervisor.start(run_dir, Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program()))
-    wait_until(lambda: not supervisor.is_alive(run_dir), 30)
-    ended = supervisor.read_exit(run_dir)
-    assert ended is not None
+    ended = end_of(run_dir, Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program()))
     assert (ended.reason, ended.detail) == ("limit", "More than 512 processes in the sandbox.")
-    wait_until(lambda: pids_with(mark) == [], 5)
+    wait_until(lambda: pids_with(mark) == [])
 
 
 def test_memory_beyond_the_limit_ends_the_run(room: Room, tmp_path: Path) -> None:
@@ -264,10 +279,7 @@ def test_memory_beyond_the_limit_ends_the_run(room: Room, tmp_path: Path) -> Non
     argv = ("python3", "-c", "x = b'x' * 300_000_000; import time; time.sleep(600)")
     limit = 200 * 1024**2
     plan = Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program(), memory_limit_bytes=limit)
-    supervisor.start(run_dir, plan)
-    wait_until(lambda: not supervisor.is_alive(run_dir), 30)
-    ended = supervisor.read_exit(run_dir)
-    assert ended is not None
+    ended = end_of(run_dir, plan)
     assert (ended.reason, ended.detail) == ("limit", "More than 200 MiB of memory in the sandbox.")
 
 
@@ -278,6 +290,7 @@ def test_the_gateway_is_the_one_way_out_and_is_found_again_after_a_restart(room:
 
     def serve() -> tuple[socket.socket, threading.Thread]:
         server = socket.socket(socket.AF_UNIX)
+        server.settimeout(ROOM_SECONDS)  # nobody comes when the sandbox has ended early
         server.bind(str(path))
         server.listen()
 
@@ -285,33 +298,38 @@ def test_the_gateway_is_the_one_way_out_and_is_found_again_after_a_restart(room:
             with server.accept()[0] as connection:
                 connection.sendall(b"gateway")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         return server, thread
 
     first, first_thread = serve()
     code = (
-        "import os, socket\n"
+        "import os, socket, time\n"
         "def ask():\n"
         "    s = socket.socket(socket.AF_UNIX); s.connect('/run/paid/gateway.sock'); return s.recv(9).decode()\n"
         "print(ask(), flush=True); open('/workspace/first', 'w')\n"
-        "while not os.path.exists('/workspace/restarted'): pass\n"
+        "while not os.path.exists('/workspace/restarted'): time.sleep(0.01)\n"
         "print(ask())"
     )
     results: list[str] = []
     spec = SandboxSpec(workspace=str(room.workspace), gateway_socket=str(path))
-    inside = threading.Thread(target=lambda: results.append(run_sealed(spec, ["python3", "-c", code]).stdout.decode()))
+
+    def ask_twice() -> None:
+        asked = run_sealed(spec, ["python3", "-c", code], timeout_seconds=ROOM_SECONDS)
+        results.append((asked.stdout + asked.stderr).decode())
+
+    inside = threading.Thread(target=ask_twice, daemon=True)
     inside.start()
     wait_until((room.workspace / "first").exists)
-    first_thread.join()
+    first_thread.join(ROOM_SECONDS)
     first.close()
     path.unlink()
     second, second_thread = serve()
     (room.workspace / "restarted").touch()
-    inside.join()
-    second_thread.join()
-    second.close()
+    inside.join(2 * ROOM_SECONDS)
     assert results == ["gateway\ngateway\n"]
+    second_thread.join(ROOM_SECONDS)
+    second.close()
 
 
 def test_nobody_inside_can_hold_the_lock_that_a_gateway_starts_with(room: Room) -> None:
@@ -408,6 +426,8 @@ def test_the_filter_knows_both_machines() -> None:
 
 def test_descendants_are_found_at_every_depth() -> None:
     with subprocess.Popen(["/bin/sh", "-c", "sh -c 'sleep 654; true'; true"]) as shell:
-        wait_until(lambda: len(descendants(shell.pid, 9)) == 2)
-        for pid in descendants(shell.pid, 9):
-            os.kill(pid, 9)
+        try:
+            wait_until(lambda: len(descendants(shell.pid, 9)) == 2)
+        finally:
+            for pid in (*descendants(shell.pid, 9), shell.pid):
+                os.kill(pid, 9)
