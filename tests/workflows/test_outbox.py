@@ -12,6 +12,7 @@ from django.utils import timezone
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
+import workflows.outbox
 from paid.lib import outbox
 from paid.lib.tenancy import platform, tenant
 from tests.factories.accounts import AccountFactory
@@ -29,12 +30,14 @@ async def client(temporal_address: str) -> Client:
 
 
 @pytest.fixture
-async def sweeping(client: Client) -> AsyncIterator[OutboxSweep]:
+async def sweeping(client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OutboxSweep]:
+    """Only a notification wakes it: the fall-back poll comes in an hour."""
+    monkeypatch.setattr(workflows.outbox, "POLL_SECONDS", 3_600.0)
     sweep = OutboxSweep(client)
     task = asyncio.create_task(sweep.run())
     yield sweep
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    assert (await asyncio.wait({task}, timeout=60))[0], "it does not end"
 
 
 async def in_database(function: Any, *arguments: Any, **options: Any) -> Any:
@@ -92,7 +95,7 @@ def new_id() -> str:
 async def test_a_commit_wakes_the_sweep_at_once(client: Client, sweeping: OutboxSweep):
     workflow_id = new_id()
     account_id = await in_database(write_command, workflow_id)
-    async with asyncio.timeout(3):  # the fall-back poll would take five
+    async with asyncio.timeout(60):
         pk = await in_database(lambda: _only(account_id).pk)
         command = await delivered(pk)
     assert command.attempts == 1
@@ -102,6 +105,16 @@ async def test_a_commit_wakes_the_sweep_at_once(client: Client, sweeping: Outbox
 def _only(account_id: int) -> OutboxCommand:
     with platform():
         return OutboxCommand.objects.get(account_id=account_id)
+
+
+async def test_one_that_is_woken_while_it_is_told_to_end_ends(client: Client, sweeping: OutboxSweep):
+    (task,) = [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "OutboxSweep.run"]
+    async with asyncio.timeout(60):
+        while not sweeping._wake._waiters:  # noqa: ASYNC110 - nothing tells that it waits
+            await asyncio.sleep(0.02)
+    sweeping._wake.set()
+    task.cancel()
+    assert (await asyncio.wait({task}, timeout=20))[0], "it goes on"
 
 
 async def test_what_was_committed_before_a_crash_is_delivered_after_it(client: Client):
