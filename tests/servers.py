@@ -13,6 +13,7 @@ from pathlib import Path
 from paid.stack import embedded
 
 INIT_SQL = Path(__file__).resolve().parent.parent / "init-db.sql"
+READY_SECONDS = 300
 # Nothing of a test session is worth a disk flush.
 IN_A_HURRY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 # A test that fails may leave a transaction open in a thread: nobody after it waits for that one's locks for ever.
@@ -39,7 +40,7 @@ class TestServers:
         os.environ["PAID_STATE_DIR"] = str(self.directory / "state")
         started = [*self._start_postgresql(), *self._start_valkey()]
         for server in started:
-            server.wait_until_ready()
+            server.wait_until_ready(READY_SECONDS)
         if "PAID_TEST_POSTGRES_PASSWORD" in os.environ and started:
             self._create_roles_and_databases()
 
@@ -57,7 +58,7 @@ class TestServers:
             log = self.directory / "temporal.log"
             server = embedded.start_temporal(self.directory / "temporal", log, port=port, durable=False)
             self._running.append(server)
-            server.wait_until_ready()
+            server.wait_until_ready(READY_SECONDS)
             os.environ["TEMPORAL_ADDRESS"] = f"127.0.0.1:{port}"
         return os.environ["TEMPORAL_ADDRESS"]
 

@@ -24,6 +24,7 @@ from typing import Any
 
 STOP_SECONDS = 20.0
 READY_SECONDS = 60.0
+PROBE_SECONDS = 15.0
 # As root, PostgreSQL runs as `nobody`; what it must read is kept here when the checkout is closed to others.
 ROOT_DATA = Path("/var/lib/paid")
 _PR_SET_PDEATHSIG = 1
@@ -244,7 +245,7 @@ def _make_cluster(binaries: Path, data: Path, superuser_password: str, account: 
 
 def _postgresql_accepts(port: int) -> bool:
     argv = [str(postgresql_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    return subprocess.run(argv, check=False).returncode == 0
+    return _succeeds(argv)
 
 
 def run_psql(port: int, superuser_password: str, argv: list[str], environment: Mapping[str, str]) -> None:
@@ -318,10 +319,18 @@ def _temporal_serves(port: int) -> bool:
         return False
     argv = [str(temporal_binary()), "operator", "namespace", "describe", "-n", "default"]
     argv += ["--address", f"127.0.0.1:{port}", "--command-timeout", "2s"]
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return _succeeds(argv)
 
 
 # --- Processes ------------------------------------------------------------------------------------
+def _succeeds(argv: list[str]) -> bool:
+    """A question that is not answered is asked again: whoever waits for a server looks at the clock in between."""
+    try:
+        return subprocess.run(argv, capture_output=True, check=False, timeout=PROBE_SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def run_as(account: Account | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
