@@ -69,7 +69,7 @@ class OtherPostgresql:
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
-        self._process.wait()
+        self._process.wait(60)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from django.db import connections
 from paid.stack import embedded
 from tests.database import owner_connection
 
-CATCH_UP_SECONDS = 30.0
+CATCH_UP_SECONDS = 120.0
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Standby:
             env={"PATH": os.environ.get("PATH", ""), "PGPASSWORD": password},
             check=True,
             capture_output=True,
+            timeout=600,
         )
         account = embedded.Account.for_postgresql()
         if account is not None:

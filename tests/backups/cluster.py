@@ -84,7 +84,13 @@ def dump_of_test_database() -> bytes:
     """Tables, functions and what the migrations put in."""
     owner = connections["owner"].settings_dict
     return subprocess.run(
-        [embedded.postgresql_binaries() / "pg_dump", "--inserts", "--dbname", str(owner["NAME"])],
+        [
+            embedded.postgresql_binaries() / "pg_dump",
+            "--inserts",
+            "--lock-wait-timeout=300000",
+            "--dbname",
+            str(owner["NAME"]),
+        ],
         env=os.environ
         | {
             "PGHOST": str(owner["HOST"]),
@@ -94,4 +100,5 @@ def dump_of_test_database() -> bytes:
         },
         capture_output=True,
         check=True,
+        timeout=600,
     ).stdout

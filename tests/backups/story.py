@@ -1,5 +1,6 @@
 """What happened to the cluster of these tests: rows, a backup, more rows, a moment, still more rows."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from tests.backups.cluster import Cluster
 from tests.factories.accounts import GithubTokenFactory
 from tests.factories.metrics import TokenUsageFactory
 
+ARCHIVE_SECONDS = 300
 TOKEN = "ghp_what-nobody-may-read-in-a-backup"
 # Twelve places: a float would lose the last ones.
 BEFORE, BETWEEN, AFTER = Decimal("0.123456789012"), Decimal("1000000.000000000001"), Decimal("7")
@@ -51,5 +53,8 @@ def count(cluster: Cluster) -> Figures:
 def archive(cluster: Cluster) -> None:
     """Wait until what has been written so far is in the archive."""
     last = cluster.execute("SELECT pg_walfile_name(pg_switch_wal())")
+    deadline = time.monotonic() + ARCHIVE_SECONDS
     while not (cluster.wal / last).exists():
+        assert time.monotonic() < deadline, "the archiver does not come to it"
+        time.sleep(0.02)
         assert cluster.execute("SELECT failed_count FROM pg_stat_archiver") == 0

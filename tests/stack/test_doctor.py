@@ -35,7 +35,7 @@ def examined(script: str) -> tuple[int, dict[str, dict[str, Any]]]:
         "REDIS_URL": "redis://127.0.0.1:1",
     }
     argv = ["/bin/sh", "-c", script]
-    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout, done.stderr
     return done.returncode, findings_of(done.stdout)
 

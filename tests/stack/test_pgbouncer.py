@@ -24,6 +24,7 @@ from paid.lib import partitions, replicas
 from paid.lib.tenancy import platform, tenant
 from paid.stack import embedded
 from projects.models import Project
+from tests.agent_runs.processes import wait_until
 from tests.agent_runs.test_logs import line
 from tests.dashboard.conftest import signed_in_as
 from tests.dashboard.world import make_world
@@ -76,8 +77,8 @@ def pooler(django_db_setup: None) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
         **identity,  # type: ignore[call-overload]
     )
-    while not embedded.answers(port):
-        assert process.poll() is None, "PgBouncer ended at once"
+    wait_until(lambda: embedded.answers(port) or process.poll() is not None)
+    assert process.poll() is None, "PgBouncer ended at once"
     connections.settings["pooled"] = server | {
         "HOST": "127.0.0.1",
         "PORT": port,
@@ -90,8 +91,9 @@ def pooler(django_db_setup: None) -> Iterator[int]:
     pooled.close_pool()  # type: ignore[attr-defined]
     del connections["pooled"]
     del connections.settings["pooled"]
-    process.terminate()
-    process.wait()
+    # Asked to end in order, newer ones wait for every client.
+    process.kill()
+    process.wait(60)
     shutil.rmtree(directory)
 
 

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 
 import pytest
 
@@ -66,16 +67,28 @@ class Up:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, text: str, timeout_seconds: float = 120) -> str:
+    def wait_for(self, text: str, timeout_seconds: float = 300) -> str:
+        deadline = time.monotonic() + timeout_seconds
         while True:
-            line = self._lines.get(timeout=timeout_seconds)
+            try:
+                line = self._lines.get(timeout=max(deadline - time.monotonic(), 0))
+            except Empty:
+                raise AssertionError(f"{text!r} did not come:\n{''.join(self.printed)}") from None
             assert line is not None, f"it ended before {text!r}:\n{''.join(self.printed)}"
             self.printed.append(line)
             if text in line:
                 return line
 
+    def stop(self, number: signal.Signals) -> int:
+        """Its exit code. What does not leave is killed, and its programs with it."""
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(180)
+        finally:
+            self.process.kill()
+
     def health(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=60) as answer:
             return int(answer.status)
 
 
@@ -89,6 +102,13 @@ def start(state: Path, port: int) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def all_said_by(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=180)[0]
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +125,7 @@ def up() -> Iterator[Up]:
         yield running
     finally:
         if running.process.poll() is None:
-            running.process.send_signal(signal.SIGINT)
-            running.process.wait(60)
+            running.stop(signal.SIGINT)
         shutil.rmtree(top, ignore_errors=True)
 
 
@@ -139,7 +158,7 @@ def test_its_servers_listen_on_loopback_only(up: Up):
 
 def test_a_second_one_says_that_one_is_running(up: Up):
     second = start(up.state, embedded.free_port())
-    output, _ = second.communicate(timeout=60)
+    output = all_said_by(second)
     assert f"Paid is already running here (process {up.process.pid})" in output
     assert second.returncode == 3
     assert up.health() == 200
@@ -151,7 +170,7 @@ def test_a_busy_port_is_named_and_nothing_is_started(tmp_path: Path):
         other.listen()
         port = other.getsockname()[1]
         refused = start(tmp_path, port)
-        output, _ = refused.communicate(timeout=60)
+        output = all_said_by(refused)
     assert f"Port {port} is taken by another program" in output
     assert refused.returncode == 4
     assert not (tmp_path / "stack.env").exists()
@@ -179,18 +198,19 @@ def test_a_process_that_dies_is_started_again_and_the_log_says_so(up: Up):
 def test_ctrl_c_leaves_nothing_running_and_the_next_start_keeps_its_secrets(up: Up):
     before = (up.state / "stack.env").read_text()
     family = family_of(up.process.pid)
-    up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(60) == 0
+    assert up.stop(signal.SIGINT) == 0
     assert len(family) > 10
     assert living(family) == []
 
     # Its lock file is still there, and the process that it names may be somebody else's by now.
     (up.state / "up.lock").write_text("1\n")
     again = Up(up.state, up.port)
-    again.wait_for("Stop ")
-    family = family_of(again.process.pid)
-    again.process.send_signal(signal.SIGTERM)
-    assert again.process.wait(60) == 0
+    try:
+        again.wait_for("Stop ")
+        family = family_of(again.process.pid)
+    finally:
+        code = again.stop(signal.SIGTERM)
+    assert code == 0
     assert living(family) == []
     secrets = {line for line in before.splitlines() if "PASSWORD=" in line or "_KEY" in line}
     assert secrets <= set((up.state / "stack.env").read_text().splitlines())
