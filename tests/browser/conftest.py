@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from paid.asgi import PagesHandler
 from tests.dashboard.world import World, make_world
@@ -17,6 +17,9 @@ from tests.factories.accounts import PASSWORD
 CHROMIUM = "/usr/bin/chromium"
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+# Whatever is waited for comes within moments, but where the machine has others to serve.
+PATIENCE_MILLISECONDS = 60_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 # Playwright keeps an event loop running in this thread: asyncio's tests cannot run beside it, so it ends with the
@@ -52,11 +55,11 @@ def site(transactional_db: None) -> Iterator[str]:
     server = Site()
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert server.is_listening.wait(10)
+    assert server.is_listening.wait(60)
     yield server.address
     server.should_exit = True
     server.force_exit = True
-    thread.join(10)
+    thread.join(60)
     connections.close_all()
 
 
@@ -100,7 +103,7 @@ class Visit:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport=WIDE)
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(PATIENCE_MILLISECONDS)
     yield made
     made.close()
 

@@ -27,7 +27,7 @@ __all__ = ["gateway", "house", "model_server", "start_gateway"]
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 MONEY = re.compile(r"\$0\.0*[1-9]")
-END_MILLISECONDS = 90_000
+END_MILLISECONDS = 300_000
 
 
 def passing_tests(repository: Path, branch: str, into: Path) -> str:

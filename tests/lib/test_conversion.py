@@ -145,7 +145,7 @@ def test_writers_go_on_all_the_while_and_no_row_is_lost(account_id: int):
     finally:
         stop.set()
         for writer in writers:
-            writer.join(timeout=30)
+            writer.join(timeout=120)
     after = rows()
     assert len(written) == 4
     # What the writers inserted and did not delete is there once, whether before, during or after the swap.

@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from io import StringIO
 
 import pytest
@@ -189,7 +190,7 @@ def test_a_text_that_somebody_saves_meanwhile_is_not_lost(settings, secrets):
         list(key_rotation.rotate())
         connections.close_all()
 
-    rotation = threading.Thread(target=rotate)
+    rotation = threading.Thread(target=rotate, daemon=True)
     with transaction.atomic(), platform():
         row = GithubToken.objects.get(pk=pk)
         row.token = "changed meanwhile"
@@ -198,11 +199,12 @@ def test_a_text_that_somebody_saves_meanwhile_is_not_lost(settings, secrets):
         assert started.wait(30)
         with connection.cursor() as cursor:
             waits = False
-            while not waits and rotation.is_alive():
+            deadline = time.monotonic() + 60
+            while not waits and rotation.is_alive() and time.monotonic() < deadline:
                 cursor.execute("SELECT pg_backend_pid() = ANY (pg_blocking_pids(%s))", backend)
                 waits = cursor.fetchone()[0]
         assert waits
-    rotation.join(30)
+    rotation.join(120)
     assert opened() == secrets | {f"token {pk}": "changed meanwhile"}
     assert key_rotation.remaining() == []
     with platform(), connection.cursor() as cursor:

@@ -1,7 +1,6 @@
 """The scripted model over real HTTP, and the gateway before it on a real Unix socket."""
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from metrics.gateway.server import build_gateway, listening_socket
 from metrics.scripted_model.app import ScriptedModel
+from tests.agent_runs.processes import wait_until
 from tests.metrics.serving import serving, tcp_socket
 
 
@@ -21,7 +21,7 @@ class ModelServer:
     model: ScriptedModel
 
     def counters(self) -> dict[str, Any]:
-        counters: dict[str, Any] = httpx.get(f"{self.url}/counters").json()
+        counters: dict[str, Any] = httpx.get(f"{self.url}/counters", timeout=60).json()
         return counters
 
 
@@ -35,7 +35,7 @@ class GatewayServer:
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://gateway.local",
             headers={"authorization": f"Bearer {token}", "anthropic-version": "2023-06-01"},
-            timeout=20,
+            timeout=60,
         )
 
 
@@ -94,14 +94,12 @@ class _serving_gateway:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Asks again until it holds, for at most ten seconds: for what happens behind the last byte."""
+    """Asks again until it holds, for at most two minutes: for what happens behind the last byte."""
 
     def wait(holds: Callable[[], bool]) -> None:
-        pause = threading.Event()
-        for _ in range(500):
-            if holds():
-                return
-            pause.wait(0.02)
-        pytest.fail("it did not come true within ten seconds")
+        try:
+            wait_until(holds, 120)
+        except AssertionError as error:
+            pytest.fail(str(error))
 
     return wait

@@ -26,10 +26,10 @@ def serving(application: Any, listener: socket.socket) -> Iterator[None]:
     server = Server(uvicorn.Config(application, log_level="critical", lifespan="auto", timeout_graceful_shutdown=3))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    assert started.wait(20), "the server did not start"
+    assert started.wait(60), "the server did not start"
     try:
         yield
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "the server did not stop"

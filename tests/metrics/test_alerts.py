@@ -153,7 +153,7 @@ def test_eight_who_look_at_the_same_time_raise_and_claim_it_once():
     owner = make_tenant()
     make_budget(owner, "1")
     spend_usd(owner, "0.81")
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=60)
 
     def look(_: int) -> tuple[int, int]:
         try:

@@ -42,7 +42,10 @@ def gateway_process(socket: Path, model_url: str) -> Iterator["subprocess.Popen[
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
 
 
 def is_up(socket: Path) -> bool:
@@ -79,7 +82,7 @@ def test_a_gateway_killed_in_mid_stream_loses_no_ledger_row(
     with gateway_process(socket_path, model_server.url) as gateway:
         eventually(lambda: is_up(socket_path))
         with (
-            httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path)), timeout=20) as client,
+            httpx.Client(transport=httpx.HTTPTransport(uds=str(socket_path)), timeout=60) as client,
             client.stream(
                 "POST", "http://gateway.local/v1/messages", json=body, headers={"authorization": "Bearer t"}
             ) as response,

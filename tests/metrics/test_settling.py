@@ -69,11 +69,15 @@ def test_of_two_reports_at_once_the_second_finds_the_call_settled(
     with another_gateway() as first, another_gateway() as second, another_gateway() as watcher:
         watcher.autocommit = True
         was_new = first.execute(SETTLE, [call, b"p" * 32]).fetchone()
-        late = threading.Thread(target=lambda: answers.append(second.execute(SETTLE, [call, b"p" * 32]).fetchone()))
+
+        def settle() -> None:
+            answers.append(second.execute(SETTLE, [call, b"p" * 32]).fetchone())
+
+        late = threading.Thread(target=settle, daemon=True)
         late.start()
         eventually(lambda: watcher.execute(WAITS, [second.info.backend_pid]).fetchone() == (True,))
         first.commit()
-        late.join()
+        late.join(60)
     assert was_new is not None
     assert (was_new[1], answers) == (True, [(was_new[0], False)])
     with platform():

@@ -142,7 +142,7 @@ def test_an_owner_may_hand_over_in_one_transaction():
 def test_of_two_owners_who_leave_at_once_one_stays():
     account = AccountFactory()
     owners = [MembershipFactory(account=account, role=Role.OWNER) for _ in range(2)]
-    both_deleted = threading.Barrier(2, timeout=10)
+    both_deleted = threading.Barrier(2, timeout=60)
     refused: list[str] = []
 
     def leave(membership: Membership) -> None:
@@ -159,7 +159,7 @@ def test_of_two_owners_who_leave_at_once_one_stays():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
     assert refused == [f"the last owner of account {account.pk} cannot leave"]
     with platform():
         assert Membership.objects.filter(account=account, role=Role.OWNER).count() == 1

@@ -223,7 +223,7 @@ def together(*works: Callable[[], Any]) -> list[Any]:
     results: list[Any] = [None] * len(works)
 
     def run(index: int) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             results[index] = works[index]()
         except Exception as error:
@@ -235,7 +235,7 @@ def together(*works: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     return results
 
 

@@ -39,4 +39,4 @@ def house(gateway: GatewayServer, temporal_address: str, settings: Any, tmp_path
     built.start_worker(AGENTS_QUEUE)
     yield built
     built.stop()
-    assert stop_all(str(settings.RUNS_DIR), "The test is over.") == []
+    assert stop_all(str(settings.RUNS_DIR), "The test is over.", timeout_seconds=60) == []

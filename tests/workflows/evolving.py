@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from workflows.worker import make_worker
 SLUG = "coding.implement_issue"
 WEAK = "Work on this issue.\n\n{{ issue.title }}\n\n{{ issue.body }}\n"
 VARIABLES = ("issue.body", "issue.title")
+REACHED_SECONDS = 180
 WEAK_SCORE, GOOD_SCORE = Decimal("0.31"), Decimal("0.86")
 TERMS = PolicyTerms(
     is_on=True,
@@ -155,7 +157,8 @@ def evolution_of(team: Team) -> Evolution | None:
 
 async def reached(team: Team, status: EvolutionStatus) -> Evolution:
     """The cycle once it stands there; fails with how it ended instead."""
-    for _ in range(400):
+    deadline = time.monotonic() + REACHED_SECONDS
+    while time.monotonic() < deadline:
         found: Evolution | None = await in_database(evolution_of, team)
         if found is not None and (found.status == status or found.ended_at is not None):
             assert found.status == status, found.outcome

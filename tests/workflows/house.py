@@ -58,7 +58,7 @@ class House:
     def tell_to_leave(self, name: str) -> None:
         process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
     def log(self, name: str) -> str:
         return (self.log_directory / f"{name}.log").read_text(errors="replace")

@@ -44,6 +44,7 @@ from workflows.evolution_contracts import (
 )
 from workflows.forge_contracts import POLL_WORKFLOW, InboxInput
 
+TIMER_SECONDS = 120
 HISTORIES = Path(__file__).parent / "histories"
 RUN = RunRef(account_id=1, run_id=7)
 ASKING_RUN = RunRef(account_id=1, run_id=7, asks_for_model=True)
@@ -156,8 +157,9 @@ async def start_and_decide(client: Client, evolver: Evolver) -> Handle:
     await evolver.proposed.wait()
     # A decision that comes before the workflow waits for one would leave out its timer.
     # Asked again and again: the test server's answer to who waits for an event comes 20 seconds after it.
-    while not await _has_timer(handle):
-        pass
+    async with asyncio.timeout(TIMER_SECONDS):
+        while not await _has_timer(handle):  # noqa: ASYNC110 - no event of this process tells
+            await asyncio.sleep(0.01)
     await handle.signal(DECIDED_SIGNAL, EvolutionRef(1, 9))
     return handle
 

@@ -18,7 +18,7 @@ from tests.metrics.records import make_run, make_tenant
 from workflows.activities import agent, attempts
 from workflows.activities.attempts import alone_in, bounded_surprises
 
-SECONDS = 10
+SECONDS = 60
 NOON = "2026-01-01T12:00:00+00:00"
 
 

@@ -22,7 +22,7 @@ from workflows.operations import stop_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECONDS = 20
+SECONDS = 120
 
 
 def ask_silent_models(account: Account) -> None:

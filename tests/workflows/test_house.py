@@ -27,4 +27,4 @@ def test_a_worker_dies_with_the_test_that_started_it(tmp_path: Path):
         worker = int(killed.stdout.readline())
         wait_until(lambda: worker in pids_with("temporal_worker"))
         killed.kill()
-    wait_until(lambda: worker not in pids_with("temporal_worker"), 5)
+    wait_until(lambda: worker not in pids_with("temporal_worker"))

@@ -98,7 +98,7 @@ def test_it_refuses_a_second_running_run(issue: Issue):
 
 
 def test_of_many_who_start_at_once_one_gets_a_run(issue: Issue):
-    barrier = threading.Barrier(6)
+    barrier = threading.Barrier(6, timeout=60)
     outcomes: list[str] = []
 
     def attempt() -> None:
@@ -111,18 +111,18 @@ def test_of_many_who_start_at_once_one_gets_a_run(issue: Issue):
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    threads = [threading.Thread(target=attempt, daemon=True) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert sorted(outcomes) == ["refused"] * 5 + ["started"]
     with platform():
         assert OutboxCommand.objects.filter(account_id=issue.account_id).count() == 1
 
 
 def test_of_many_who_start_under_one_key_at_once_all_get_the_same_run(issue: Issue):
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=60)
     runs: list[int] = []
 
     def attempt() -> None:
@@ -137,11 +137,11 @@ def test_of_many_who_start_under_one_key_at_once_all_get_the_same_run(issue: Iss
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    threads = [threading.Thread(target=attempt, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     with platform():
         assert runs == [AgentRun.objects.get(issue=issue).pk] * 4
         assert OutboxCommand.objects.filter(account_id=issue.account_id).count() == 1

@@ -40,10 +40,11 @@ async def run_to_end(client: Client, run: RunRef = RUN) -> RunEnd:
 
 async def happens(handle: WorkflowHandle[Any, Any], wanted: "EventType.ValueType") -> None:
     # The time-skipping server does not wait for new events: ask until it has happened.
-    while wanted not in [  # noqa: ASYNC110 - no event of this process tells
-        event.event_type async for event in handle.fetch_history_events()
-    ]:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(120):
+        while wanted not in [  # noqa: ASYNC110 - no event of this process tells
+            event.event_type async for event in handle.fetch_history_events()
+        ]:
+            await asyncio.sleep(0.02)
 
 
 async def test_it_takes_every_step_in_order(skipping: WorkflowEnvironment):
@@ -279,7 +280,8 @@ async def test_an_attempt_that_falls_silent_or_takes_too_long_is_followed_by_ano
     async with workers(skipping.client, steps, is_sandboxed=False):
         end = await run_to_end(skipping.client)
     assert end.outcome == StepOutcome(Verdict.DONE)
-    assert steps.calls.count("publish_run 7") == 2
+    # More than two where half a second is too short for the second one as well.
+    assert steps.calls.count("publish_run 7") >= 2
 
 
 async def test_a_host_that_is_gone_keeps_no_run_open(skipping: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch):

@@ -16,7 +16,7 @@ from tests.standins.github.state import Issue
 from tests.workflows.house import House, has_ended
 from workflows.operations import start_run
 
-END_SECONDS = 120
+END_SECONDS = 300
 
 
 def begin(project: Project, issue: Issue, *, model: str = "") -> AgentRun:

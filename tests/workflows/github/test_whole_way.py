@@ -19,7 +19,7 @@ from tests.standins.github.state import Issue, Repository
 from tests.workflows.house import House
 
 pytestmark = pytest.mark.django_db(transaction=True)
-END_SECONDS = 120
+END_SECONDS = 300
 SAMPLE = Path(projects.sample.__file__).parent
 
 
