@@ -309,7 +309,7 @@ def test_the_servers_light_way_answers_as_the_full_one_and_sets_no_cookie():
     token = make_token(account, actor, ApiScope.PROMPTS_READ)
     with tcp_socket() as listener, serving(application, listener):
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}) as http:
+        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
             answer = http.post(RESOLVE, json={"slug": SLUG})
             refused = http.get("/api/elsewhere")
             too_large = http.post(RESOLVE, content=b" " * (1024 * 1024 + 1))

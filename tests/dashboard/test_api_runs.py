@@ -289,7 +289,7 @@ def test_a_log_is_sent_as_json_lines_from_where_the_program_is():
     token = make_token(world.account, world.alice, ApiScope.RUNS_READ)
     with tcp_socket() as listener, serving(application, listener):
         address = f"http://127.0.0.1:{listener.getsockname()[1]}{RUNS}/{world.run.pk}/log"
-        with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as http:
+        with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
             answer, rest = http.get(address), http.get(address, params={"after": 7})
             nothing, wrong = http.get(address, params={"after": 9}), http.get(address, params={"after": -1})
 

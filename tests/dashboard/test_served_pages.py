@@ -23,7 +23,7 @@ from tests.metrics.serving import serving, tcp_socket
 
 def visitor(user: User, address: str) -> httpx.Client:
     kept = signed_in_as(user).cookies[settings.SESSION_COOKIE_NAME].value
-    return httpx.Client(base_url=address, cookies={settings.SESSION_COOKIE_NAME: kept}, timeout=20)
+    return httpx.Client(base_url=address, cookies={settings.SESSION_COOKIE_NAME: kept}, timeout=60)
 
 
 @pytest.mark.django_db(transaction=True)

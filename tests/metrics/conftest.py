@@ -35,7 +35,7 @@ class GatewayServer:
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://gateway.local",
             headers={"authorization": f"Bearer {token}", "anthropic-version": "2023-06-01"},
-            timeout=60,
+            timeout=180,
         )
 
 
@@ -84,7 +84,10 @@ class _serving_gateway:
         self._listening = listening_socket(path)
 
     def __enter__(self) -> None:
-        self._serving = serving(build_gateway("test-gateway"), self._listening.__enter__())
+        gateway = build_gateway("test-gateway")
+        # A hundred calls share eight connections: on a slow machine that is not a database that is away.
+        gateway.ledger._pool.timeout = 120
+        self._serving = serving(gateway, self._listening.__enter__())
         self._serving.__enter__()
 
     def __exit__(self, *error: Any) -> None:

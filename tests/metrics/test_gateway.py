@@ -75,7 +75,7 @@ def error_of(response: httpx.Response) -> dict[str, str]:
 
 def test_a_streamed_answer_arrives_byte_for_byte_as_the_provider_sent_it(gateway: GatewayServer) -> None:
     start_run()
-    direct = httpx.post(f"{gateway.upstream.url}/v1/messages", json=ask(), headers={"x-api-key": "direct"})
+    direct = httpx.post(f"{gateway.upstream.url}/v1/messages", json=ask(), headers={"x-api-key": "direct"}, timeout=60)
     with gateway.client(TOKEN) as client:
         relayed = client.post("/v1/messages?beta=true", json=ask())
     assert relayed.status_code == 200
@@ -170,7 +170,9 @@ def test_a_name_of_an_account_that_leads_inwards_is_not_connected_to_and_holds_n
 def test_it_counts_tokens_without_a_ledger_row(gateway: GatewayServer) -> None:
     start_run()
     body = {key: value for key, value in ask().items() if key not in {"max_tokens", "stream"}}
-    direct = httpx.post(f"{gateway.upstream.url}/v1/messages/count_tokens", json=body, headers={"x-api-key": "k"})
+    direct = httpx.post(
+        f"{gateway.upstream.url}/v1/messages/count_tokens", json=body, headers={"x-api-key": "k"}, timeout=60
+    )
     with gateway.client(TOKEN) as client:
         response = client.post("/v1/messages/count_tokens", json=body)
     assert response.json() == direct.json()

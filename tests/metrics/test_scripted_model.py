@@ -111,7 +111,7 @@ def test_claude_code_ends_at_once_with_our_words_when_money_is_out(gateway: Gate
 
 
 def post(server: ModelServer, body: dict[str, Any]) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": "k"})
+    return httpx.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": "k"}, timeout=60)
 
 
 def ask(model: str = "scripted-demo", **fields: Any) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def test_a_request_without_tools_gets_a_title(model_server: ModelServer) -> None
 
 
 def test_who_brings_no_key_is_refused(model_server: ModelServer) -> None:
-    assert httpx.post(f"{model_server.url}/v1/messages", json=ask()).status_code == 401
+    assert httpx.post(f"{model_server.url}/v1/messages", json=ask(), timeout=60).status_code == 401
 
 
 def test_a_second_call_reads_from_the_cache_what_the_first_one_wrote() -> None:
