@@ -68,14 +68,16 @@ class SettingsAsTheyWere:
     `monkeypatch.setattr(settings, …)` does so, because it ends by deleting; `settings.NAME = …` does not.
     """
 
-    def __init__(self) -> None:
-        self._wrapped = settings._wrapped
+    def __init__(self, of: Any) -> None:
+        self._settings, self._wrapped = of, of._wrapped
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self) -> Generator[None]:
-        yield
-        if settings._wrapped is not self._wrapped:
-            settings._wrapped = self._wrapped
+        try:
+            yield
+        finally:
+            left, self._settings._wrapped = self._settings._wrapped, self._wrapped
+        if left is not self._wrapped:
             pytest.fail("The test left Django's settings changed.")
 
 
@@ -99,7 +101,7 @@ class LastResort:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(SettingsAsTheyWere())
+    config.pluginmanager.register(SettingsAsTheyWere(settings))
     config.pluginmanager.register(LastResort(config))
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(FailuresAtOnce(config))

@@ -34,7 +34,7 @@ async def sweeping(client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     """Only a notification wakes it: the fall-back poll comes in an hour."""
     monkeypatch.setattr(workflows.outbox, "POLL_SECONDS", 3_600.0)
     sweep = OutboxSweep(client)
-    task = asyncio.create_task(sweep.run())
+    task = asyncio.create_task(sweep.run(), name="sweep")
     yield sweep
     task.cancel()
     assert (await asyncio.wait({task}, timeout=60))[0], "it does not end"
@@ -108,7 +108,7 @@ def _only(account_id: int) -> OutboxCommand:
 
 
 async def test_one_that_is_woken_while_it_is_told_to_end_ends(client: Client, sweeping: OutboxSweep):
-    (task,) = [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "OutboxSweep.run"]
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "sweep"]
     async with asyncio.timeout(60):
         while not sweeping._wake._waiters:  # noqa: ASYNC110 - nothing tells that it waits
             await asyncio.sleep(0.02)
