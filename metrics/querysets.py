@@ -39,14 +39,6 @@ class RunCost:
     cache_write_tokens: int
 
 
-@dataclass(frozen=True)
-class DaySpend:
-    day: date
-    cost_usd: Decimal
-    calls: int
-    unpriced_calls: int
-
-
 def cost_of_run(run_id: int) -> RunCost:
     sums = TokenUsage.objects.filter(agent_run_id=run_id).aggregate(
         cost_usd=Sum("cost_usd", default=NOTHING),
@@ -184,21 +176,6 @@ def _spent_of(budget: CostBudget, spent: Mapping[tuple[int, str], Decimal]) -> D
         ),
         NOTHING,
     )
-
-
-def spend_by_day(account_id: int, days: int) -> list[DaySpend]:
-    """One entry for each of the last `days` UTC days, today last; days without a call are zero."""
-    first = _today() - timedelta(days=days - 1)
-    rows = (
-        UsageDaily.objects.filter(account_id=account_id, day__gte=first)
-        .values("day")
-        .annotate(total_usd=Sum("cost_usd"), total_calls=Sum("calls"), total_unpriced=Sum("unpriced_calls"))
-    )
-    found = {
-        row["day"]: DaySpend(row["day"], row["total_usd"], row["total_calls"], row["total_unpriced"]) for row in rows
-    }
-    wanted = (first + timedelta(days=offset) for offset in range(days))
-    return [found.get(day) or DaySpend(day, NOTHING, 0, 0) for day in wanted]
 
 
 def _today() -> date:

@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_runs.models import AgentRun
+from metrics.analytics.spend import Spend, spend_by
 from metrics.errors import BudgetExhausted, OwnLimitReached
 from metrics.models import BudgetReservation, TokenUsage, UsageDaily
 from metrics.operations import close_escrow, correct_usage, open_escrow, reopen_escrow
-from metrics.querysets import cost_of_run, spend_by_day
+from metrics.querysets import cost_of_run
 from paid.lib.tenancy import platform, tenant
 from tests.metrics.records import Tenant, add_price, make_budget, make_run, make_tenant
 
@@ -46,6 +47,12 @@ def cost(owner: Tenant, *tokens: int, at: datetime | None = None) -> Decimal | N
         )
         found: Decimal | None = cursor.fetchone()[0]
     return found
+
+
+def spent_by_day(owner: Tenant, *, days: int = 1) -> list[Spend]:
+    """Of the last days, today last."""
+    today = datetime.now(UTC).date()
+    return spend_by("day", owner.account.pk, since=today - timedelta(days=days - 1), until=today)
 
 
 def open_call(run: AgentRun) -> UUID:
@@ -129,8 +136,7 @@ def test_settling_books_the_row_the_day_the_run_and_the_escrow(owner: Tenant) ->
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
         assert BudgetReservation.objects.get(agent_run=run).drawn_usd == Decimal("0.00252")
-        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.00252")
-        today, before = spend_by_day(owner.account.pk, 2)[::-1]
+        before, today = spent_by_day(owner, days=2)
     assert (booked.cost_usd, booked.calls, booked.input_tokens, booked.cache_write_tokens) == (
         Decimal("0.00252"),
         3,
@@ -180,7 +186,7 @@ def test_a_correction_is_a_row_of_its_own(owner: Tenant) -> None:
     with tenant(owner.account.pk):
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
-        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.0005")
+        assert spent_by_day(owner)[0].cost_usd == Decimal("0.0005")
     assert (booked.cost_usd, booked.calls) == (Decimal("0.0005"), 1)
     assert run.cost_usd == Decimal("0.0005")
 
@@ -201,7 +207,7 @@ def test_a_tenant_sees_only_its_own_spending(owner: Tenant) -> None:
     outsider = make_tenant()
     with tenant(outsider.account.pk):
         assert cost_of_run(run.pk).calls == 0
-        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == 0
+        assert spent_by_day(owner)[0].cost_usd == 0
 
 
 def reconcile(*arguments: str) -> tuple[dict[str, Any], int]:
@@ -236,7 +242,7 @@ def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant
     )
     assert reconcile()[0]["is_equal"] is True
     with tenant(owner.account.pk):
-        assert spend_by_day(owner.account.pk, 1)[0].cost_usd == Decimal("0.00168")
+        assert spent_by_day(owner)[0].cost_usd == Decimal("0.00168")
 
 
 def test_reconciling_mends_a_run_whose_total_drifted_and_says_what_it_was(owner: Tenant) -> None:
@@ -307,7 +313,7 @@ def test_repricing_books_what_was_unpriced_once_and_as_rows_of_its_own() -> None
     assert reprice() == ({"is_dry_run": False, "models": []}, 0)
 
     with tenant(owner.account.pk):
-        booked, (today,) = cost_of_run(run.pk), spend_by_day(owner.account.pk, 1)
+        booked, (today,) = cost_of_run(run.pk), spent_by_day(owner)
         run.refresh_from_db()
         assert BudgetReservation.objects.get(agent_run=run).drawn_usd == Decimal("0.0025875")
         assert sorted(TokenUsage.objects.values_list("kind", flat=True)) == ["call"] * 3 + ["pricing"] * 3
