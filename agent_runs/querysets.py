@@ -76,7 +76,7 @@ class Position:
 
 @dataclass(frozen=True)
 class RunPage:
-    """A text that no index knows may leave a page short, or empty, of which there is a next one."""
+    """A page may be short, or empty, and have a next one: see `Mention.is_bounded`."""
 
     runs: list[AgentRun]
     next_position: Position | None

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from accounts.operations import record_audit_event
 from agent_runs.models import AgentRun
-from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, RunTakesNoReports
+from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, ReportRefused, RunTakesNoReports
 from paid.lib.tenancy import platform
 
 # Clocks differ.
@@ -89,7 +89,7 @@ def report_usage(*, run: AgentRun, call: ReportedCall, actor_name: str) -> Booke
     return Booked(cost_usd, is_priced, is_new=outcome == "booked")
 
 
-_REFUSALS: dict[str, type[Exception]] = {
+_REFUSALS: dict[str, type[ReportRefused]] = {
     "conflict": ReportedOtherwise,
     "metered": CallWasMetered,
     "not_live": RunTakesNoReports,

@@ -11,6 +11,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # The first table that a settlement locks, before the ledger, its last: taken the other way round, both would
+        # wait for each other.
+        migrations.RunSQL('LOCK TABLE gateway_calls IN ACCESS EXCLUSIVE MODE', migrations.RunSQL.noop),
         migrations.AddField(
             model_name='tokenusage',
             name='called_at',

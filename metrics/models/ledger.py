@@ -88,7 +88,7 @@ class UsageDaily(models.Model):
 
     class Meta:
         db_table = "usage_daily"
-        # No CHECKs: the ledger's trigger alone writes here, and each model call would pay for them.
+        # No CHECKs: only functions of metrics/sql write here, and each model call would pay for them (decision 0051).
         indexes: ClassVar = [models.Index(fields=["account", "day"], name="usage_daily_of_account")]
 
     def __str__(self) -> str:

@@ -123,5 +123,5 @@ class SpendDaily(DailySum):
     cost_usd = usd(default=0, db_default=0)
 
     class Meta(DailySum.Meta):
-        # No CHECKs: the ledger's trigger alone writes here, and each model call would pay for them.
+        # No CHECKs: only functions of metrics/sql write here, and each model call would pay for them (decision 0051).
         db_table = "spend_daily"

@@ -1,6 +1,5 @@
 -- name: last_closed_calls
--- Those that were closed since most of them went; from here on the table is locked, so that none follow.
-LOCK TABLE gateway_calls IN ACCESS EXCLUSIVE MODE;
+-- Those that were closed since most of them went. The migration has locked the table, so that none follow.
 DELETE FROM gateway_calls WHERE state <> 'open';
 
 -- name: no_more_states

@@ -110,7 +110,7 @@ $$;
 -- name: gateway_settle_call
 -- The one way into the ledger: ends the call, adds to the run's sums, draws the escrow down, inserts the row.
 -- The same report twice changes nothing; another one under the same id is error PA409. For a call that is over already,
--- `p_run_created_at` says where its row is; without it every partition is looked through.
+-- `p_run_created_at` says where its row is; without it, as gateways from before ask, every partition is looked through.
 -- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share.
 -- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it gone.
 CREATE FUNCTION gateway_settle_call(
