@@ -63,6 +63,8 @@ def test_a_run_never_changes_its_time_or_account():
         ("agent_runs_counts_not_negative", {"pauses": -1}),
         ("agent_runs_ended_has_time_and_no_token", {"status": RunStatus.FAILED}),
         ("agent_runs_paused_since_when", {"paused_at": timezone.now()}),
+        ("agent_runs_version_account", {"version_account_id": -1}),
+        ("agent_runs_model_account", {"model_account_id": -1}),
     ],
 )
 def test_what_a_run_may_say_is_held_by_the_database_when_it_is_new_and_when_it_changes(rule, values):
