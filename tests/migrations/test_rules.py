@@ -12,14 +12,14 @@ from django.utils import timezone
 from accounts.models import Account, AuditEvent, Membership, Role
 from agent_runs.models import AgentRun, AgentRunLog, RunStatus
 from agent_runs.models.runs import NEXT_STATUSES
-from metrics.models import TokenUsage
+from metrics.models import BudgetReservation, TokenUsage
 from paid.lib.tenancy import platform, tenant
 from projects.models import Issue, Project
 from prompts.models import ModelPrice, PromptVersion
 from tests.factories import account_with_owner
 from tests.factories.accounts import AccountFactory, AuditEventFactory, MembershipFactory, UserFactory
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory, finished_run
-from tests.factories.metrics import TokenUsageFactory
+from tests.factories.metrics import BudgetReservationFactory, TokenUsageFactory
 from tests.factories.projects import IssueFactory, ProjectFactory
 from tests.factories.prompts import ModelPriceFactory, PromptVersionFactory, global_prompt, prompt_with_version
 
@@ -88,6 +88,24 @@ def test_the_sums_of_a_run_are_written_without_a_look_at_the_rules_of_other_colu
         rules = dict(cursor.fetchall())
     assert len(rules) == 7
     assert [name for name, columns in rules.items() if None in columns or written & set(columns)] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ("budget_reservations_not_negative", {"granted_usd": Decimal("-0.1")}),
+        ("budget_reservations_not_overdrawn", {"drawn_usd": Decimal("1.1")}),
+        ("budget_reservations_not_overdrawn", {"drawn_usd": Decimal("-0.1")}),
+    ],
+)
+def test_an_escrow_is_not_drawn_beyond_what_it_holds_nor_given_less_than_nothing(rule, values):
+    escrow = BudgetReservationFactory(amount_usd=Decimal(1))
+    with platform():
+        with pytest.raises(IntegrityError, match=rule), transaction.atomic():
+            BudgetReservation.objects.filter(pk=escrow.pk).update(**values)
+        with pytest.raises(IntegrityError, match=rule):
+            BudgetReservationFactory(amount_usd=Decimal(1), **values)
 
 
 @pytest.mark.django_db
