@@ -22,6 +22,7 @@ class RowRule(models.CheckConstraint):
     For tables that are updated at every model call: PostgreSQL parses each CHECK of a table anew for every UPDATE,
     also of other columns, which was a fifth of what a settlement cost. It is a trigger with the rule as its condition
     (`refuse_row` in paid/lib/sql/row_rules.sql) and is told as a CHECK: check_violation under the rule's name.
+    Decision 0051 says what this takes along.
     """
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
