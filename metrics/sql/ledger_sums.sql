@@ -29,6 +29,8 @@ AS $$
             OR usage.cache_write_1h_tokens < 0 OR usage.cache_write_tokens < usage.cache_write_1h_tokens
             OR usage.cost_usd < 0
         ) THEN 'token_usages_calls_are_not_negative'
+        -- Which is larger than any number.
+        WHEN usage.cost_usd = 'NaN' THEN 'token_usages_cost_is_a_number'
         WHEN NOT usage.is_priced AND usage.cost_usd <> 0 THEN 'token_usages_unpriced_is_zero'
     END
 $$;

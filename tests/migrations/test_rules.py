@@ -129,6 +129,15 @@ def test_what_a_ledger_row_may_say_is_held_by_the_database_alone_or_among_others
         TokenUsage.objects.bulk_create([*right, TokenUsageFactory.build(run=run, **values)])
 
 
+@pytest.mark.django_db(databases=["owner"])
+def test_what_is_no_number_is_no_cost():
+    """Django takes none either; a statement of our own might."""
+    row = '{"kind": "call", "is_priced": true, "cost_usd": "NaN"}'
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT ledger_broken_rule(jsonb_populate_record(NULL::token_usages, %s))", [row])
+        assert cursor.fetchone() == ("token_usages_cost_is_a_number",)
+
+
 @pytest.mark.django_db
 def test_an_issue_has_one_live_run():
     run = AgentRunFactory()
