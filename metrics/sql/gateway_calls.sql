@@ -194,6 +194,8 @@ $$;
 -- Settles, as estimated, the calls that a gateway left open: its own of an earlier life, and
 -- anybody's that are older than any call may be. Gives how many. A call that is being settled is left alone: to wait
 -- for it with a run locked would be to wait in a circle.
+-- All runs are locked before the first sum of a day, which runs share: between two of them it would be a circle, too.
+-- A call that the ledger cannot take stays open, and the log says so: it is one tenant's, the others are everybody's.
 CREATE FUNCTION gateway_sweep_calls(p_gateway_id text, p_started_at timestamptz, p_oldest timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql
@@ -202,18 +204,28 @@ DECLARE
     call record;
     swept bigint := 0;
 BEGIN
+    PERFORM 1 FROM agent_runs a
+    WHERE a.id IN (
+        SELECT c.agent_run_id FROM gateway_calls c
+        WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
+    )
+    ORDER BY a.id FOR NO KEY UPDATE;
     FOR call IN
         SELECT c.* FROM gateway_calls c
         WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
         ORDER BY c.agent_run_id, c.request_id
         FOR UPDATE SKIP LOCKED
     LOOP
-        PERFORM gateway_settle_call(
-            call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
-            call.cache_write_tokens, call.cache_write_1h_tokens, true,
-            sha256(convert_to('swept ' || call.request_id, 'UTF8')), call.run_created_at
-        );
-        swept := swept + 1;
+        BEGIN
+            PERFORM gateway_settle_call(
+                call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
+                call.cache_write_tokens, call.cache_write_1h_tokens, true,
+                sha256(convert_to('swept ' || call.request_id, 'UTF8')), call.run_created_at
+            );
+            swept := swept + 1;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'call % of run % cannot be settled: %', call.request_id, call.agent_run_id, SQLERRM;
+        END;
     END LOOP;
     RETURN swept;
 END
