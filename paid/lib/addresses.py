@@ -1,7 +1,7 @@
 """Which addresses a tenant may make Paid call: public ones by https, and what whoever runs this installation allows."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 import httpx
@@ -16,6 +16,8 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _INNER_NAME = re.compile(r"(?:^|\.)(?:localhost|local|internal|intranet|lan|home\.arpa)$")
 # Out of it addresses are given to the public; NAT64, site-local and IPv4 in other clothes lie outside.
 _PUBLIC_IPV6 = IPv6Network("2000::/3")
+# What counts as public and leads to the cloud that a host stands in (its metadata, its agent), to relays, or nowhere.
+_NOT_PUBLIC = tuple(map(ip_network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 # What a resolver makes of IPv4 where a network has IPv6 alone: it leads where the last four bytes say.
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -89,6 +91,8 @@ def is_public_address(text: str) -> bool:
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address) and (address.scope_id or address.sixtofour or address not in _PUBLIC_IPV6):
+        return False
+    if any(address in network for network in _NOT_PUBLIC):
         return False
     return address.is_global and not address.is_multicast
 
