@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
+import anyio
 import anyio.to_thread
 import httpcore
 import httpx
@@ -20,6 +22,9 @@ from django.conf import settings
 from paid.lib.addresses import PORTS, HostsSetting, host_and_port, is_public_address
 
 logger = logging.getLogger(__name__)
+
+# A name server may keep silent, each look-up waits in a thread, and tenants share a process: this many for one name.
+LOOKUPS_OF_A_NAME = 8
 
 
 class TenantTransport(httpx.HTTPTransport):
@@ -124,6 +129,8 @@ class _AsyncBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, rule: _Rule) -> None:
         self._rule = rule
         self._network = httpcore.AnyIOBackend()
+        # Kept for as long as somebody waits.
+        self._lookups: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 
     async def connect_tcp(
         self,
@@ -139,9 +146,10 @@ class _AsyncBackend(httpcore.AsyncNetworkBackend):
         shares = _Shares(timeout)
         try:
             with anyio.fail_after(timeout):
-                # In threads of anyio: uvloop has four for the whole process, and a tenant's name server may be slow.
+                # In threads of anyio, of which each name has its own few: uvloop has four for the whole process.
                 ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-                found = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+                limiter = self._lookups.setdefault(host, anyio.CapacityLimiter(LOOKUPS_OF_A_NAME))
+                found = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=limiter)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
         except (OSError, UnicodeError) as error:

@@ -83,18 +83,20 @@ def call(url: str, **options: Any) -> int:
         return http.get(url, **options).status_code
 
 
-async def call_async(url: str, *own: str) -> int:
+def client_async(*own: str) -> httpx.AsyncClient:
+    # The loop asks the system without blocking: it is led where the blocking socket is.
+    async def sock_connect(connecting: socket.socket, address: Any) -> None:
+        connecting.setblocking(True)
+        connecting.connect(address)
+        connecting.setblocking(False)
+
+    asyncio.get_running_loop().sock_connect = sock_connect  # type: ignore[assignment,method-assign]
     transport = AsyncTenantTransport(unless_in="PROVIDER_HOSTS", own=own)
-    async with httpx.AsyncClient(transport=transport, timeout=5, trust_env=False) as http:
-        # The loop asks the system without blocking: it is led where the blocking socket is.
-        loop = asyncio.get_running_loop()
+    return httpx.AsyncClient(transport=transport, timeout=5, trust_env=False)
 
-        async def sock_connect(connecting: socket.socket, address: Any) -> None:
-            connecting.setblocking(True)
-            connecting.connect(address)
-            connecting.setblocking(False)
 
-        loop.sock_connect = sock_connect  # type: ignore[assignment,method-assign]
+async def call_async(url: str, *own: str) -> int:
+    async with client_async(*own) as http:
         return (await http.get(url)).status_code
 
 
@@ -105,13 +107,18 @@ INNER = [
     "100.64.0.1",
     "0.0.0.0",  # noqa: S104 - an address that a resolver may give
     "224.0.0.1",
+    "168.63.129.16",
+    "192.0.0.192",
+    "192.88.99.1",
     "::1",
     "fe80::1",
     "fd00:ec2::254",
     "::ffff:127.0.0.1",
     "64:ff9b::7f00:1",
     "64:ff9b:1::1",
+    "64:ff9b::a83f:8110",
     "2002:7f00:1::",
+    "3fff::1",
 ]
 
 
@@ -148,6 +155,28 @@ async def test_a_client_that_does_not_block_asks_the_resolver_once_too(wire: Wir
     wire.answers = [[PUBLIC], ["127.0.0.1"]]
     assert await call_async(wire.url()) == 204
     assert (wire.asked, wire.connected) == ([HOST], [PUBLIC])
+
+
+async def test_a_name_server_that_keeps_silent_holds_up_its_own_name_alone(wire: Wire, monkeypatch: pytest.MonkeyPatch):
+    resolve, speaks = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+        if host == "silent.example.net":
+            speaks.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    wire.answers = [[PUBLIC]]
+    async with client_async() as http:
+        waiting = [asyncio.create_task(http.get(wire.url(host="silent.example.net"))) for _ in range(60)]
+        try:
+            # A task too: its turn comes after those of the others.
+            assert (await asyncio.create_task(http.get(wire.url()))).status_code == 204
+        finally:
+            speaks.set()
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(end) for end in ends} == {httpx.ConnectError}
 
 
 def test_the_next_address_is_tried_when_one_does_not_answer(wire: Wire):
