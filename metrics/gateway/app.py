@@ -5,7 +5,9 @@ import hashlib
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -42,12 +44,17 @@ MAX_REQUEST_BYTES = 32 * 1024 * 1024
 # The token is looked at when the body has told the model: what sandboxes can make this process hold is bounded here.
 MAX_BODIES_AT_ONCE = 24
 BODY_SECONDS = 60.0
+# Half of the connections that there are (server.py): an account whose provider never answers leaves the others theirs.
+MOST_CALLS_OF_AN_ACCOUNT = 256
 # Longer than any call takes (relay.py ends one before): who is older was left behind.
 OLDEST_OPEN_CALL = timedelta(hours=2)
 SWEEP_SECONDS = 600.0
 
 TOO_LARGE = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is larger than 32 MB.")
 TOO_SLOW = Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout_error", "The request did not arrive within a minute.")
+TOO_MANY = Refusal(
+    HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error", "This account has as many calls under way as one may have."
+)
 AWAY = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "api_error", "Paid's database does not answer, so this call cannot be paid for."
 )
@@ -74,6 +81,7 @@ class Gateway:
         self.settler = Settler(ledger)
         self.relay = Relay(http, self.settler)
         self._reading = asyncio.Semaphore(MAX_BODIES_AT_ONCE)
+        self._under_way: Counter[int] = Counter()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -120,9 +128,22 @@ class Gateway:
             request,
             is_metered=path == MESSAGES,
         )
-        if call.is_metered:
-            await self._hold(call, admission)
-        await self.relay.run(call, receive, send)
+        with self._place(admission.account_id):
+            if call.is_metered:
+                await self._hold(call, admission)
+            await self.relay.run(call, receive, send)
+
+    @contextmanager
+    def _place(self, account_id: int) -> Iterator[None]:
+        if self._under_way[account_id] >= MOST_CALLS_OF_AN_ACCOUNT:
+            raise Refused(TOO_MANY)
+        self._under_way[account_id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[account_id] -= 1
+            if not self._under_way[account_id]:
+                del self._under_way[account_id]
 
     async def _admit(self, token: str, request: MessagesRequest) -> Admission:
         token_hash = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

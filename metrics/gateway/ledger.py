@@ -28,6 +28,7 @@ class Admission:
     """A live run and how it reaches its provider. The key stays sealed until the moment it is sent."""
 
     run_id: int
+    account_id: int
     run_created_at: datetime
     is_stopping: bool
     language_model_id: int | None
@@ -120,6 +121,7 @@ class Ledger:
         sealed = row["sealed_key"]
         return Admission(
             run_id=row["run_id"],
+            account_id=row["account_id"],
             run_created_at=row["run_created_at"],
             is_stopping=row["is_stopping"],
             language_model_id=row["language_model_id"],

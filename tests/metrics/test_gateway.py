@@ -346,6 +346,24 @@ def test_a_client_that_leaves_in_mid_stream_pays_for_what_the_provider_counted(
     assert (row.input_tokens, row.output_tokens) == (counted["input_tokens"], counted["output_tokens"])
 
 
+def test_an_account_has_so_many_calls_under_way_and_leaves_the_connections_to_others(
+    gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    monkeypatch.setattr(app, "MOST_CALLS_OF_AN_ACCOUNT", 1)
+    start_run("scripted-stall")
+    open_escrow(run=make_run(make_tenant(), token="another account's"))
+    with gateway.client(TOKEN) as client, gateway.client("another account's") as other:
+        with client.stream("POST", "/v1/messages", json=ask("scripted-stall")) as stalled:
+            next(stalled.iter_bytes())
+            refused = client.post("/v1/messages", json=ask("scripted-stall"))
+            assert other.post("/v1/messages", json=ask()).status_code == 200
+        assert (refused.status_code, error_of(refused)["type"]) == (429, "rate_limit_error")
+        # What was refused held no money; with the end of the first call there is room again.
+        eventually(lambda: not is_under_way())
+        with client.stream("POST", "/v1/messages", json=ask("scripted-stall")) as again:
+            assert again.status_code == 200
+
+
 def test_what_a_crashed_gateway_left_open_is_settled_by_the_next_start(
     start_gateway: Callable[[], GatewayServer], eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
