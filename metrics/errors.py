@@ -62,6 +62,10 @@ class RunTakesNoReports(ReportRefused):
     """The run has not begun, or has ended: only a live run's calls can be reported."""
 
 
+class RunTooDear(ReportRefused):
+    """With this call the run would have cost more than a million dollars: that is taken for a mistake."""
+
+
 class CallWasMetered(ReportRefused):
     """The gateway has counted this call of the provider's already: it is in the ledger."""
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from accounts.operations import record_audit_event
 from agent_runs.models import AgentRun
-from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, ReportRefused, RunTakesNoReports
+from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, ReportRefused, RunTakesNoReports, RunTooDear
 from paid.lib.tenancy import platform
 
 # Clocks differ.
@@ -52,7 +52,7 @@ class Booked:
 def report_usage(*, run: AgentRun, call: ReportedCall, actor_name: str) -> Booked:
     """Book the call in the ledger, marked as reported. The same report twice is one.
 
-    Raises NoTimeOfRun, RunTakesNoReports, CallWasMetered, and ReportedOtherwise; nothing is booked then.
+    Raises NoTimeOfRun, RunTakesNoReports, RunTooDear, CallWasMetered, and ReportedOtherwise; nothing is booked then.
     """
     if not run.created_at <= call.called_at <= datetime.now(UTC) + AHEAD:
         raise NoTimeOfRun
@@ -93,4 +93,5 @@ _REFUSALS: dict[str, type[ReportRefused]] = {
     "conflict": ReportedOtherwise,
     "metered": CallWasMetered,
     "not_live": RunTakesNoReports,
+    "too_dear": RunTooDear,
 }

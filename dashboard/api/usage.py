@@ -11,7 +11,7 @@ from dashboard.api.endpoints import INVALID, Body, operation
 from dashboard.api.problems import FieldProblem, Kind, Problem
 from dashboard.api.runs import RUN_NOT_FOUND, get_run
 from dashboard.api.shapes import Text, Usd
-from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, ReportRefused, RunTakesNoReports
+from metrics.errors import CallWasMetered, NoTimeOfRun, ReportedOtherwise, ReportRefused, RunTakesNoReports, RunTooDear
 from metrics.reported_usage import ReportedCall, report_usage
 
 # Several times what any model takes or gives in one call: a slip of the keyboard is no bill.
@@ -21,6 +21,7 @@ REFUSALS: dict[type[ReportRefused], Kind] = {
     ReportedOtherwise: Kind(HTTPStatus.CONFLICT, "request_id_reused"),
     CallWasMetered: Kind(HTTPStatus.CONFLICT, "call_was_metered"),
     RunTakesNoReports: Kind(HTTPStatus.CONFLICT, "run_takes_no_reports"),
+    RunTooDear: Kind(HTTPStatus.CONFLICT, "run_too_dear"),
 }
 
 

@@ -1,7 +1,8 @@
 -- name: ledger_report_usage
 -- Books a model call that a program says a run has made past the gateway, and says what came of it: `booked`; `known`, the
 -- same report before, with what it was booked as; `conflict`, another content under its id; `metered`, the gateway has
--- counted this call of the provider's; `not_live`, the run has not begun or has ended.
+-- counted this call of the provider's; `not_live`, the run has not begun or has ended; `too_dear`, nobody's run costs so
+-- much: the sums that it is added to, and that calls of the gateway are added to as well, would come to their ends.
 -- It is priced with the prices of its moment, drawn from the run's escrow and added to the same sums as a call that passed
 -- the gateway, and marked as reported. It adds only: no report takes anything back.
 -- Rows are locked as everywhere: run, escrow, and last the days' sums. Two reports of one run wait for each other.
@@ -19,7 +20,7 @@ DECLARE
     model_id bigint;
     cost numeric;
 BEGIN
-    SELECT a.id, a.account_id, a.project_id, a.created_at, a.status, a.language_model_id INTO STRICT run
+    SELECT a.id, a.account_id, a.project_id, a.created_at, a.status, a.language_model_id, a.cost_usd INTO STRICT run
     FROM agent_runs a WHERE a.id = p_run_id FOR NO KEY UPDATE;
     SELECT u.cost_usd, u.is_priced, u.payload_hash INTO known
     FROM token_usages u WHERE u.run_created_at = run.created_at AND u.request_id = p_request_id;
@@ -50,6 +51,10 @@ BEGIN
     cost := ledger_cost(
         model_id, p_called_at, p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h
     );
+    IF run.cost_usd + cost > 1000000 THEN
+        RETURN QUERY SELECT 'too_dear', 0::numeric, false;
+        RETURN;
+    END IF;
     outcome := 'booked';
     is_priced := cost IS NOT NULL;
     cost_usd := coalesce(cost, 0);

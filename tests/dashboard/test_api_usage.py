@@ -117,6 +117,14 @@ def test_a_run_that_has_ended_or_not_begun_takes_no_report(owner: Tenant, run: A
     assert (len(booked(run)), now_of(run).cost_usd) == (0, Decimal(0))
 
 
+def test_no_report_fills_the_sums_that_calls_of_the_gateway_are_added_to(run: AgentRun, program: Program):
+    with platform():
+        AgentRun.objects.filter(pk=run.pk).update(cost_usd=Decimal(1_000_000) - COST)
+    assert program.post(address(run), report()).status_code == 200
+    assert problem(program.post(address(run), report(request_id="req_2"))) == (409, "run_too_dear")
+    assert (len(booked(run)), now_of(run).cost_usd) == (1, Decimal(1_000_000))
+
+
 def test_another_accounts_token_finds_no_run(run: AgentRun):
     stranger = Program(make_token(make_tenant("other-model").account, UserFactory(), *ApiScope))
     assert problem(stranger.post(address(run), report())) == (404, "run_not_found")
