@@ -7,6 +7,7 @@ keeps connections apart by name.
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -25,19 +26,22 @@ logger = logging.getLogger(__name__)
 
 # A name server may keep silent, each look-up waits in a thread, and tenants share a process: this many for one name.
 LOOKUPS_OF_A_NAME = 8
+# A client that blocks is held up no longer, whatever the other side does: httpx bounds each wait alone.
+LONGEST_SECONDS = 60.0
 
 
 class TenantTransport(httpx.HTTPTransport):
     """For `httpx.Client`. A name that leads inwards is an `httpx.ConnectError`, as one that nobody has.
 
-    Tenants are told no difference, since it would tell them about names of this network; the log tells.
+    Tenants are told no difference, since it would tell them about names of this network; the log tells. A connection
+    ends after `seconds`, so make a client for one exchange.
     """
 
-    def __init__(self, *, unless_in: HostsSetting) -> None:
+    def __init__(self, *, unless_in: HostsSetting, seconds: float = LONGEST_SECONDS) -> None:
         context = httpx.create_ssl_context(trust_env=False)
         super().__init__(verify=context)
         # httpx does not hand the backend through; each new connection of the pool is made by it.
-        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_Backend(_Rule(unless_in)))
+        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_Backend(_Rule(unless_in), seconds))
 
 
 class AsyncTenantTransport(httpx.AsyncHTTPTransport):
@@ -95,9 +99,42 @@ class _Shares:
         return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001) / addresses_left
 
 
+class _EndingStream(httpcore.NetworkStream):
+    """Who answers a byte at a time is in time with each: all of them have until `end`."""
+
+    def __init__(self, stream: httpcore.NetworkStream, end: float) -> None:
+        self._stream = stream
+        self._end = end
+
+    def _left(self, timeout: float | None, over: type[httpcore.TimeoutException]) -> float:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise over("The exchange took too long.")
+        return left if timeout is None else min(timeout, left)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._left(timeout, httpcore.ConnectTimeout)
+        return _EndingStream(self._stream.start_tls(ssl_context, server_hostname, left), self._end)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self, rule: _Rule) -> None:
+    def __init__(self, rule: _Rule, seconds: float) -> None:
         self._rule = rule
+        self._seconds = seconds
         self._network = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -107,6 +144,17 @@ class _Backend(httpcore.NetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        end = time.monotonic() + self._seconds
+        return _EndingStream(self._connect(host, port, timeout, local_address, socket_options), end)
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
     ) -> httpcore.NetworkStream:
         connect = partial(self._network.connect_tcp, local_address=local_address, socket_options=socket_options)
         if self._rule.names(host, port):

@@ -1,6 +1,7 @@
 """Where a connection goes that a tenant named: the resolver and the sockets are stood in for, nothing of ours."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ class Wire:
     asked: list[str] = field(default_factory=list)
     connected: list[str] = field(default_factory=list)
     received: list[bytes] = field(default_factory=list)
+    every_seconds: float = 0
 
     @property
     def port(self) -> int:
@@ -41,7 +43,17 @@ class Wire:
                 return
             with connection:
                 self.received.append(connection.recv(65536))
-                connection.sendall(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+                self.answer(connection, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+
+    def answer(self, connection: socket.socket, words: bytes) -> None:
+        """At once, or a byte at a time for as long as the other side listens."""
+        if not self.every_seconds:
+            connection.sendall(words)
+            return
+        with contextlib.suppress(OSError):
+            for byte in words:
+                connection.sendall(bytes([byte]))
+                threading.Event().wait(self.every_seconds)
 
 
 @pytest.fixture
@@ -149,6 +161,13 @@ def test_what_was_judged_is_what_is_connected_to_and_the_host_stays_the_name(wir
     assert call(wire.url()) == 204
     assert (wire.asked, wire.connected) == ([HOST], [PUBLIC])
     assert f"host: {HOST}:{wire.port}\r\n".encode() in wire.received[0].lower()
+
+
+def test_who_answers_byte_by_byte_holds_nobody_up_for_longer_than_an_exchange_may_take(wire: Wire):
+    wire.answers, wire.every_seconds = [[PUBLIC]], 0.02
+    transport = TenantTransport(unless_in="ALERT_WEBHOOK_HOSTS", seconds=0.5)
+    with httpx.Client(transport=transport, timeout=5, trust_env=False) as http, pytest.raises(httpx.ReadTimeout):
+        http.get(wire.url())
 
 
 async def test_a_client_that_does_not_block_asks_the_resolver_once_too(wire: Wire):
