@@ -1,17 +1,20 @@
 """Prices what could not be priced when it was called, by rows of its own: the ledger's rows never change."""
 
+import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
+from django.db import DataError, connection
 
 from metrics.operations import correct_usage
 from paid.lib.tenancy import platform
+
+logger = logging.getLogger(__name__)
 
 PAGE = 500
 FIRST = uuid.UUID(int=0)
@@ -79,17 +82,27 @@ def reprice(*, is_dry_run: bool, progress: Callable[[int], None] | None = None) 
     """
     sums: dict[tuple[int, str], _Sums] = defaultdict(_Sums)
     for seen, call in enumerate(unpriced_calls(), start=1):
-        if call.cost_usd is not None and not is_dry_run:
-            correct_usage(
-                run_created_at=call.run_created_at,
-                request_id=call.request_id,
-                corrected_cost_usd=call.cost_usd,
-                correction_id=call.pricing_id,
-            )
+        if call.cost_usd is not None and not is_dry_run and not _is_booked(call, call.cost_usd):
+            call = replace(call, cost_usd=None)
         sums[call.account_id, call.model_name].add(call)
         if progress:
             progress(seen)
     return [RepricedModel(*key, **vars(found)) for key, found in sorted(sums.items())]
+
+
+def _is_booked(call: Unpriced, cost_usd: Decimal) -> bool:
+    """False where the ledger cannot take it: that is one account's, and calls of others wait behind it."""
+    try:
+        correct_usage(
+            run_created_at=call.run_created_at,
+            request_id=call.request_id,
+            corrected_cost_usd=cost_usd,
+            correction_id=call.pricing_id,
+        )
+    except DataError:
+        logger.exception("call %s of account %s cannot be booked as %s USD", call.request_id, call.account_id, cost_usd)
+        return False
+    return True
 
 
 def unpriced_calls() -> Iterator[Unpriced]:

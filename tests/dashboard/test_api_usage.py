@@ -17,7 +17,7 @@ from prompts.models import TokenClass
 from tests.dashboard.test_api import make_token, problem
 from tests.dashboard.test_api_runs import RUNS, Program
 from tests.factories.accounts import UserFactory
-from tests.metrics.records import PRICES, Tenant, add_price, make_run, make_tenant
+from tests.metrics.records import PRICES, Tenant, add_price, make_model, make_run, make_tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +158,23 @@ def test_a_model_without_a_price_is_booked_as_unpriced_and_priced_later(owner: T
     reprice(is_dry_run=False)
     assert (now_of(run).unpriced_calls, now_of(run).cost_usd) == (0, Decimal("0.013"))
     assert drift() == []
+
+
+def test_a_price_that_takes_a_run_beyond_its_sums_keeps_no_other_accounts_call_from_being_priced(
+    owner: Tenant, run: AgentRun, program: Program
+):
+    other = make_tenant("other-model")
+    theirs = make_run(other)
+    program.post(address(run), report(model="never-heard-of"))
+    stranger = Program(make_token(other.account, UserFactory(), ApiScope.USAGE_WRITE))
+    stranger.post(address(theirs), report(model="never-heard-of"))
+    with platform():
+        AgentRun.objects.filter(pk=run.pk).update(cost_usd=Decimal("99999999.999999999999"))
+    for one in (owner, other):
+        make_model(one.account, "never-heard-of")
+    found = {one.account_id: (one.priced_calls, one.left_calls) for one in reprice(is_dry_run=False)}
+    assert found == {owner.account.pk: (0, 1), other.account.pk: (1, 0)}
+    assert (now_of(run).unpriced_calls, now_of(theirs).unpriced_calls) == (1, 0)
 
 
 def test_a_report_that_costs_more_than_is_left_is_booked_whole_and_leaves_the_run_nothing(
