@@ -97,8 +97,6 @@ class PullRequest(Changed):
         indexes: ClassVar = [
             # The look for late signals of quality starts from what changed lately.
             models.Index(fields=["updated_at"], name="pull_requests_changed"),
-            # How many were merged lately, counted from the index alone.
-            models.Index(fields=["account", "merged_at"], condition=Q(state="merged"), name="pull_requests_merged"),
         ]
 
     def __str__(self) -> str:

@@ -21,11 +21,10 @@ from metrics.analytics.spend import BREAKDOWNS, forecast, spend_by
 from metrics.models import BudgetPeriod, Dimension, Measure
 from metrics.overview import Day, Overview, read_overview
 from paid.lib.tenancy import tenant
-from projects.models import PullRequestState
 from tests.factories.accounts import AccountFactory, MembershipFactory, UserFactory
 from tests.factories.agent_runs import AgentRunFactory, finished_run
 from tests.factories.metrics import CostBudgetFactory, QualityMetricFactory, TokenUsageFactory, UsageDailyFactory
-from tests.factories.projects import ProjectFactory, PullRequestFactory
+from tests.factories.projects import ProjectFactory
 from tests.factories.prompts import (
     AbTestFactory,
     AbVariantFactory,
@@ -185,9 +184,8 @@ def test_the_overview_counts_what_ended_what_is_live_and_what_it_cost():
     AgentRunFactory(project=project, created_at=at(6), status=RunStatus.RUNNING)
     TokenUsageFactory(run=run, created_at=at(5), cost_usd=Decimal("0.25"))
     TokenUsageFactory(run=run, created_at=at(6), cost_usd=Decimal("0.5"))
-    for merged_at in (at(4, 23), at(5, 0), at(6)):
-        PullRequestFactory(project=project, state=PullRequestState.MERGED, merged_at=merged_at)
-    PullRequestFactory(project=project)
+    for written_at, is_merged in ((at(4, 23), True), (at(5, 0), True), (at(5), False), (at(6), None), (at(6), True)):
+        QualityMetricFactory(agent_run=ended(project, 4), is_merged=is_merged, created_at=written_at)
     CostBudgetFactory(account=project.account, project=None, period=BudgetPeriod.DAY, limit_usd=Decimal(5))
     CostBudgetFactory(account=project.account, project=project, period=BudgetPeriod.DAY, limit_usd=Decimal(1))
 

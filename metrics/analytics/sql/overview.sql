@@ -3,15 +3,15 @@
 -- name: days
 -- Per day of the span: runs asked for on it that completed, failed, and the others (stopped, or live and read from their
 -- few rows); what its ledger rows cost, and how many have no price. With each day the same two figures of today and of
--- the span: the account's daily limit (NULL: none) and how many pull requests were merged.
+-- the span: the account's daily limit (NULL: none) and how many of its runs' pull requests were merged, as the quality
+-- page counts them.
 SELECT day::date, coalesce(runs.completed, 0), coalesce(runs.failed, 0), coalesce(runs.other, 0),
        coalesce(spent.cost_usd, 0), coalesce(spent.unpriced_calls, 0),
        (SELECT limit_usd FROM cost_budgets
         WHERE account_id = %(account)s AND project_id IS NULL AND period = 'day'
         ORDER BY id LIMIT 1),
-       (SELECT count(*) FROM pull_requests
-        WHERE account_id = %(account)s AND state = 'merged'
-          AND merged_at >= %(since)s::date::timestamp AT TIME ZONE 'UTC')
+       (SELECT coalesce(sum(merged), 0)::bigint FROM quality_daily
+        WHERE account_id = %(account)s AND dimension = 'all' AND day BETWEEN %(since)s AND %(until)s)
 FROM generate_series(%(since)s::date::timestamp, %(until)s::date, interval '1 day') AS day
 LEFT JOIN (
     SELECT day, sum(completed)::bigint AS completed, sum(failed)::bigint AS failed, sum(other)::bigint AS other
