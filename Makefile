@@ -32,7 +32,7 @@ doctor:
 
 test:
 	@bin/bootstrap dev
-	@exec $(PYTHON) -m pytest -q -n 2 --dist loadgroup $(ARGS)
+	@exec $(PYTHON) -m pytest -q -n 2 $(ARGS)
 
 test-on:
 	@bin/bootstrap dev

@@ -18,8 +18,6 @@ from paid.lib.encryption import ring
 from tests.backups.cluster import Cluster
 from tests.backups.story import BEFORE, TOKEN, Story, count
 
-pytestmark = pytest.mark.xdist_group("backups")
-
 
 def run_command(*arguments: str) -> tuple[int, str]:
     out = StringIO()

@@ -21,8 +21,6 @@ from paid.stack import embedded
 from tests.backups.cluster import DATABASE, Cluster
 from tests.backups.story import AFTER, BEFORE, BETWEEN, Story
 
-pytestmark = pytest.mark.xdist_group("backups")
-
 
 def restore(*arguments: object) -> dict[str, Any]:
     out = StringIO()

@@ -21,8 +21,6 @@ from paid.stack import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 # One stack for the whole module: it is the same worker of pytest-xdist that runs all of it.
-pytestmark = pytest.mark.xdist_group("stack")
-
 OURS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "DJANGO_SETTINGS_MODULE")
 
 
