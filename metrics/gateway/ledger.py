@@ -1,26 +1,34 @@
-"""The gateway's door to the database: short transactions as the platform, never one open while an answer streams."""
+"""What the gateway asks of the database: short transactions as the platform, never one open while an answer streams."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
-from typing import Any
 from uuid import UUID
 
-from django.db import connections
-from psycopg import AsyncClientCursor, AsyncConnection
-from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from metrics.gateway.anthropic import MessagesRequest, Tokens
+from metrics.gateway.database import (
+    Connection,
+    PooledConnection,
+    Question,
+    Row,
+    Value,
+    connection_class,
+    connection_parameters,
+)
 from paid.lib.encryption import unseal
 
-Row = dict[str, Any]
-# Two statements in one message are one transaction, so that the role ends with it, also behind a pooler that hands
-# connections on between transactions. Values are bound by the client: only it may send two at once.
-_AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
+NOW = Question("now", "SELECT now()")
+ADMIT = Question("admit", "SELECT * FROM gateway_admit($1, $2)")
+OPEN_CALL = Question("open_call", "SELECT * FROM gateway_open_call($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+NOTE_CALL = Question("note_call", "SELECT gateway_note_call($1, $2, $3, $4, $5, $6)")
+RELEASE_CALL = Question("release_call", "SELECT gateway_release_call($1)")
+SETTLE_CALL = Question("settle_call", "SELECT gateway_settle_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+SWEEP_CALLS = Question("sweep_calls", "SELECT gateway_sweep_calls($1, $2, $3)")
+SWEEP_ESCROWS = Question("sweep_escrows", "SELECT escrow_sweep()")
 
 
 @dataclass(frozen=True)
@@ -76,20 +84,12 @@ class Settlement:
         return hashlib.sha256(repr(counted).encode()).digest()
 
 
-class _Connection(AsyncConnection[Row]):
-    """A connection with its cursor: to make one for each call took a fifth of the client's time."""
-
-    @cached_property
-    def asking(self) -> AsyncClientCursor[Row]:
-        return AsyncClientCursor(self, row_factory=dict_row)
-
-
 class Ledger:
     def __init__(self, gateway_id: str, *, pool_size: int) -> None:
         self.gateway_id = gateway_id
-        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
-            connection_class=_Connection,
-            kwargs=_connection_parameters(),
+        self._pool: AsyncConnectionPool[Connection | PooledConnection] = AsyncConnectionPool(
+            connection_class=connection_class(),
+            kwargs=connection_parameters(),
             min_size=1,
             max_size=pool_size,
             timeout=10,
@@ -107,76 +107,66 @@ class Ledger:
 
     async def now(self) -> datetime:
         """The database's clock, which calls are opened by: a host's own may go ahead of it."""
-        row = await self._ask("SELECT now() AS now", [])
-        if row is None:
-            raise LookupError("now() gives one row")
-        moment: datetime = row["now"]
+        moment: datetime
+        (moment,) = await self._one(NOW)
         return moment
 
     async def admit(self, token_hash: bytes, model: str) -> Admission | None:
         """The run that holds this token, while it lives. Without `language_model_id` it may not use the model."""
-        row = await self._ask("SELECT * FROM gateway_admit(%s, %s)", [token_hash, model])
+        row = await self._ask(ADMIT, token_hash, model)
         if row is None:
             return None
-        sealed = row["sealed_key"]
+        run_id, account_id, created_at, is_stopping, model_id, provider, key_account_id, sealed_key, base_url = row
         return Admission(
-            run_id=row["run_id"],
-            account_id=row["account_id"],
-            run_created_at=row["run_created_at"],
-            is_stopping=row["is_stopping"],
-            language_model_id=row["language_model_id"],
-            provider=row["provider"] or "",
-            base_url=row["base_url"] or "",
-            key_account_id=row["key_account_id"],
-            sealed_key=None if sealed is None else bytes(sealed),
+            run_id=run_id,
+            account_id=account_id,
+            run_created_at=created_at,
+            is_stopping=is_stopping,
+            language_model_id=model_id,
+            provider=provider or "",
+            base_url=base_url or "",
+            key_account_id=key_account_id,
+            sealed_key=sealed_key,
         )
 
     async def open_call(self, request_id: UUID, admission: Admission, request: MessagesRequest) -> Hold:
         """Hold the worst case of this call in the run's escrow, before the provider hears of it."""
-        row = await self._ask(
-            "SELECT * FROM gateway_open_call(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                request_id,
-                admission.run_id,
-                admission.language_model_id,
-                request.model,
-                self.gateway_id,
-                request.input_limit,
-                request.input_estimate,
-                request.max_tokens,
-                request.is_kept_an_hour,
-            ],
+        refusal, hold_usd, left_usd = await self._one(
+            OPEN_CALL,
+            request_id,
+            admission.run_id,
+            admission.language_model_id,
+            request.model,
+            self.gateway_id,
+            request.input_limit,
+            request.input_estimate,
+            request.max_tokens,
+            request.is_kept_an_hour,
         )
-        if row is None:
-            raise LookupError("gateway_open_call gives one row")
-        return Hold(row["refusal"] or "", row["hold_usd"], row["left_usd"])
+        return Hold(refusal or "", hold_usd, left_usd)
 
     async def note(self, request_id: UUID, tokens: Tokens) -> None:
         """Write down what is known of a running call, for whoever sweeps up after this gateway."""
-        await self._tell(
-            "SELECT gateway_note_call(%s, %s, %s, %s, %s, %s)",
-            [request_id, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.cache_write_1h],
-        )
+        counted = (tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.cache_write_1h)
+        await self._ask(NOTE_CALL, request_id, *counted)
 
     async def release(self, request_id: UUID) -> None:
-        await self._tell("SELECT gateway_release_call(%s)", [request_id])
+        await self._ask(RELEASE_CALL, request_id)
 
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
-        await self._tell(
-            "SELECT gateway_settle_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                settlement.request_id,
-                settlement.provider_request_id,
-                t.input,
-                t.output,
-                t.cache_read,
-                t.cache_write,
-                t.cache_write_1h,
-                settlement.is_estimated,
-                settlement.payload_hash,
-                settlement.run_created_at,
-            ],
+        await self._ask(
+            SETTLE_CALL,
+            settlement.request_id,
+            settlement.provider_request_id,
+            t.input,
+            t.output,
+            t.cache_read,
+            t.cache_write,
+            t.cache_write_1h,
+            settlement.is_estimated,
+            settlement.payload_hash,
+            settlement.run_created_at,
         )
 
     async def sweep(self, *, started_at: datetime, oldest: datetime) -> int:
@@ -184,27 +174,17 @@ class Ledger:
 
         Escrows of runs that ended without closing theirs go back to their budgets too.
         """
-        row = await self._ask("SELECT gateway_sweep_calls(%s, %s, %s) AS swept", [self.gateway_id, started_at, oldest])
+        (swept,) = await self._one(SWEEP_CALLS, self.gateway_id, started_at, oldest)
         # Apart: escrows come before the sums of a day, which the transaction above has locked.
-        await self._tell("SELECT escrow_sweep()", [])
-        return int(row["swept"]) if row else 0
+        await self._ask(SWEEP_ESCROWS)
+        return int(swept)
 
-    async def _ask(self, statement: str, values: Sequence[object]) -> Row | None:
-        """One function call as the platform, in one round trip, and the first row of what it gives."""
+    async def _ask(self, question: Question, *values: Value) -> Row | None:
         async with self._pool.connection() as connection:
-            await connection.asking.execute(_AS_PLATFORM + statement, values)
-            connection.asking.nextset()
-            return await connection.asking.fetchone()
+            return await connection.ask(question, values)
 
-    async def _tell(self, statement: str, values: Sequence[object]) -> None:
-        """The same for a function whose answer nobody needs: no row is made of it."""
-        async with self._pool.connection() as connection:
-            await connection.asking.execute(_AS_PLATFORM + statement, values)
-
-
-def _connection_parameters() -> dict[str, Any]:
-    """The address of Django's `default` database, so that both always mean the same one."""
-    parameters: dict[str, Any] = connections["default"].get_connection_params()
-    for django_only in ("cursor_factory", "context"):
-        parameters.pop(django_only, None)
-    return parameters | {"row_factory": dict_row, "autocommit": True, "application_name": "paid gateway"}
+    async def _one(self, question: Question, *values: Value) -> Row:
+        row = await self._ask(question, *values)
+        if row is None:
+            raise LookupError(f"{question.name} gives one row")
+        return row

@@ -55,5 +55,5 @@ class Migration(migrations.Migration):
             model_name='budgetreservation',
             constraint=paid.lib.constraints.RowRule(condition=models.Q(('granted_usd__gte', 0)), name='budget_reservations_not_negative'),
         ),
-        ReplaceSqlFile('metrics', 'ledger_sums', 'former/ledger_sums_0013'),
+        ReplaceSqlFile('metrics', 'former/ledger_sums_0016', 'former/ledger_sums_0013'),
     ]

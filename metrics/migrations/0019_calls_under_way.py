@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(null=True),
         ),
         ReplaceSqlFile('metrics', 'escrow', 'former/escrow_0003'),
-        ReplaceSqlFile('metrics', 'gateway_calls', 'former/gateway_calls_0011'),
+        ReplaceSqlFile('metrics', 'former/gateway_calls_0019', 'former/gateway_calls_0011'),
         ReplaceSqlFile('metrics', 'corrections', 'former/corrections_0003'),
         migrations.SeparateDatabaseAndState(
             database_operations=[

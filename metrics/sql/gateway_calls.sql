@@ -108,23 +108,32 @@ AS $$
 $$;
 
 -- name: gateway_settle_call
--- The one way into the ledger: ends the call, adds to the run's sums, draws the escrow down, inserts the row.
--- The same report twice changes nothing; another one under the same id is error PA409. For a call that is over already,
--- `p_run_created_at` says where its row is; without it, as gateways from before ask, every partition is looked through.
+-- A call's way into the ledger: ends the call, adds to the run's sums, draws the escrow down, inserts the row and adds it
+-- to the days' sums. The same report twice changes nothing; another one under the same id is error PA409. For a call that
+-- is over already, `p_run_created_at` says where its row is; without it, as gateways from before ask, every partition is
+-- looked through.
 -- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share.
 -- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it gone.
+-- The sums are added here and not by the ledger's trigger (ledger_sums.sql), which would look all of it up again: each
+-- statement costs more than the rows that it touches. As the owner, because nobody else may write them.
 CREATE FUNCTION gateway_settle_call(
     p_request_id uuid, p_provider_request_id text,
     p_input bigint, p_output bigint, p_cache_read bigint, p_cache_write bigint, p_cache_write_1h bigint,
     p_is_estimated boolean, p_payload_hash bytea, p_run_created_at timestamptz DEFAULT NULL
 )
 RETURNS TABLE (cost_usd numeric, is_priced boolean, is_new boolean)
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
     call record;
     run record;
+    added token_usages;
+    broken_rule text;
     cost numeric;
+    of_day date;
+    of_slot smallint;
+    unpriced_more integer;
+    summed_by text;
 BEGIN
     DELETE FROM gateway_calls c WHERE c.request_id = p_request_id
     RETURNING c.account_id, c.agent_run_id, c.run_created_at, c.language_model_id, c.model_name, c.opened_at INTO call;
@@ -139,18 +148,23 @@ BEGIN
     );
     is_priced := cost IS NOT NULL;
     cost_usd := coalesce(cost, 0);
+    unpriced_more := (NOT is_priced)::integer;
     UPDATE agent_runs a SET
         input_tokens = a.input_tokens + p_input,
         output_tokens = a.output_tokens + p_output,
         cache_read_tokens = a.cache_read_tokens + p_cache_read,
         cache_write_tokens = a.cache_write_tokens + p_cache_write,
         cost_usd = a.cost_usd + gateway_settle_call.cost_usd,
-        unpriced_calls = a.unpriced_calls + (NOT gateway_settle_call.is_priced)::integer
-    WHERE a.id = call.agent_run_id
-    RETURNING a.project_id INTO STRICT run;
+        unpriced_calls = a.unpriced_calls + unpriced_more
+    WHERE a.id = call.agent_run_id AND a.account_id = call.account_id AND a.created_at = call.run_created_at
+    RETURNING a.project_id, a.prompt_version_id, coalesce(a.requested_by_id, 0) AS person_id INTO run;
+    IF NOT FOUND THEN
+        PERFORM ledger_refuse_rows();
+    END IF;
     -- A provider that counted more than the worst case is still paid in full by the ledger; the escrow ends at zero.
     UPDATE budget_reservations r SET drawn_usd = least(r.amount_usd, r.drawn_usd + gateway_settle_call.cost_usd)
     WHERE r.agent_run_id = call.agent_run_id;
+    summed_by := set_config('paid.sums', 'settled', true);
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
         provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
@@ -160,7 +174,39 @@ BEGIN
         call.language_model_id, call.model_name, p_provider_request_id, p_input, p_output, p_cache_read,
         p_cache_write, p_cache_write_1h, gateway_settle_call.cost_usd, gateway_settle_call.is_priced, p_is_estimated,
         p_payload_hash, call.opened_at
-    );
+    ) RETURNING * INTO added;
+    summed_by := set_config('paid.sums', '', true);
+    broken_rule := ledger_broken_rule(added);
+    IF broken_rule IS NOT NULL THEN
+        PERFORM ledger_refuse_row(broken_rule);
+    END IF;
+    of_day := (added.created_at AT TIME ZONE 'UTC')::date;
+    of_slot := call.agent_run_id % 16;
+    INSERT INTO usage_daily AS kept (
+        account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
+    ) VALUES (
+        call.account_id, run.project_id, coalesce(call.language_model_id, 0), of_day, of_slot, 1, unpriced_more,
+        p_input, p_output, p_cache_read, p_cache_write, added.cost_usd
+    )
+    ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
+        calls = kept.calls + excluded.calls,
+        unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+        input_tokens = kept.input_tokens + excluded.input_tokens,
+        output_tokens = kept.output_tokens + excluded.output_tokens,
+        cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+        cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+        cost_usd = kept.cost_usd + excluded.cost_usd;
+    -- In the order that the trigger has, too.
+    INSERT INTO spend_daily AS kept (
+        account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
+    ) VALUES
+        (call.account_id, 'person', run.person_id, of_day, of_slot, 1, unpriced_more, added.cost_usd),
+        (call.account_id, 'prompt_version', run.prompt_version_id, of_day, of_slot, 1, unpriced_more, added.cost_usd)
+    ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
+        calls = kept.calls + excluded.calls,
+        unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+        cost_usd = kept.cost_usd + excluded.cost_usd;
     is_new := true;
     RETURN NEXT;
 END

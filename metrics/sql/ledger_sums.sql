@@ -1,5 +1,7 @@
 -- What follows the ledger's rows in their own transaction: they are held against their run, and added to the sums of
 -- their day by project and model (usage_daily), by prompt version and by person (spend_daily).
+-- A call's settlement (gateway_calls.sql) does so itself, from what it holds in its hands already; the trigger does it
+-- for all other rows.
 -- Sums have one slot of 16 per run, so that concurrent writers of one project do not queue on one row lock: calls of
 -- one run wait for each other on the run's row anyway, and runs of one hour have numbers that follow each other.
 
@@ -47,70 +49,13 @@ END
 $$;
 
 -- name: ledger_rows_added
--- Trigger, one for all that follows: a call's settlement pays for each trigger and for each statement in it.
--- A single row, which is what the gateway adds, is added by its values, without any aggregate; several rows are
--- aggregated first.
+-- Trigger, one for all that follows.
 CREATE FUNCTION ledger_rows_added() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    added token_usages;
-    of_run record;
     broken_rule text;
-    of_day date;
-    of_slot smallint;
-    calls_more integer;
-    unpriced_more integer;
 BEGIN
-    SELECT * INTO added FROM inserted LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    ELSIF NOT EXISTS (SELECT FROM inserted OFFSET 1) THEN
-        broken_rule := ledger_broken_rule(added);
-        IF broken_rule IS NOT NULL THEN
-            PERFORM ledger_refuse_row(broken_rule);
-        END IF;
-        SELECT r.prompt_version_id, coalesce(r.requested_by_id, 0) AS person_id INTO of_run
-        FROM agent_runs r
-        WHERE r.id = added.agent_run_id AND r.account_id = added.account_id AND r.created_at = added.run_created_at;
-        IF NOT FOUND THEN
-            PERFORM ledger_refuse_rows();
-        END IF;
-        of_day := (added.created_at AT TIME ZONE 'UTC')::date;
-        of_slot := added.agent_run_id % 16;
-        calls_more := (added.kind = 'call')::integer;
-        -- A call that was unpriced is none any more once a `pricing` row has priced it.
-        unpriced_more := (added.kind = 'call' AND NOT added.is_priced)::integer - (added.kind = 'pricing')::integer;
-        INSERT INTO usage_daily AS kept (
-            account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
-            input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
-        ) VALUES (
-            added.account_id, added.project_id, coalesce(added.language_model_id, 0), of_day, of_slot,
-            calls_more, unpriced_more, added.input_tokens, added.output_tokens, added.cache_read_tokens,
-            added.cache_write_tokens, added.cost_usd
-        )
-        ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
-            calls = kept.calls + excluded.calls,
-            unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
-            input_tokens = kept.input_tokens + excluded.input_tokens,
-            output_tokens = kept.output_tokens + excluded.output_tokens,
-            cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
-            cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
-            cost_usd = kept.cost_usd + excluded.cost_usd;
-        -- In the order that the aggregate below has, too: two statements that add to the same days cannot deadlock.
-        INSERT INTO spend_daily AS kept (
-            account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
-        ) VALUES
-            (added.account_id, 'person', of_run.person_id, of_day, of_slot, calls_more, unpriced_more, added.cost_usd),
-            (added.account_id, 'prompt_version', of_run.prompt_version_id, of_day, of_slot, calls_more, unpriced_more,
-             added.cost_usd)
-        ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
-            calls = kept.calls + excluded.calls,
-            unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
-            cost_usd = kept.cost_usd + excluded.cost_usd;
-        RETURN NULL;
-    END IF;
-
     SELECT ledger_broken_rule(row_of) INTO broken_rule
     FROM inserted row_of WHERE ledger_broken_rule(row_of) IS NOT NULL LIMIT 1;
     IF FOUND THEN
@@ -133,6 +78,7 @@ BEGIN
     SELECT account_id, project_id, coalesce(language_model_id, 0), (created_at AT TIME ZONE 'UTC')::date,
            agent_run_id % 16,
            count(*) FILTER (WHERE kind = 'call'),
+           -- A call that was unpriced is none any more once a `pricing` row has priced it.
            count(*) FILTER (WHERE kind = 'call' AND NOT is_priced) - count(*) FILTER (WHERE kind = 'pricing'),
            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(cost_usd)
     FROM inserted
@@ -146,6 +92,7 @@ BEGIN
         cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
         cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
         cost_usd = kept.cost_usd + excluded.cost_usd;
+    -- By dimension first, as a settlement has it: two that add to the same days cannot deadlock.
     INSERT INTO spend_daily AS kept (
         account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
     )
@@ -171,10 +118,12 @@ END
 $$;
 
 -- name: token_usages_added
--- Once per statement on the partitioned parent, however many rows and partitions it touched.
+-- Once per statement on the partitioned parent, however many rows and partitions it touched. Not for the statement that
+-- adds them itself: gateway_settle_call sets `paid.sums` for that one statement.
 DROP TRIGGER rows_belong_to_their_run ON token_usages;
 CREATE TRIGGER token_usages_added AFTER INSERT ON token_usages REFERENCING NEW TABLE AS inserted
-FOR EACH STATEMENT EXECUTE FUNCTION ledger_rows_added();
+FOR EACH STATEMENT WHEN (current_setting('paid.sums', true) IS DISTINCT FROM 'settled')
+EXECUTE FUNCTION ledger_rows_added();
 REVOKE ALL ON FUNCTION ledger_rows_added(), ledger_refuse_rows(), ledger_refuse_row(text), ledger_broken_rule(token_usages)
 FROM PUBLIC;
 

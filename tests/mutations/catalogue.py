@@ -40,11 +40,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         (f"{_SECURITY}::test_a_tenant_without_rows_sees_none_of_the_others",),
     ),
     Mutation(
-        "break the rollup trigger",
+        "break the rollup of a settlement",
         "a second call of the day no longer adds its cost to the day's sum",
-        "metrics/sql/ledger_sums.sql",
-        "+ excluded.cache_write_tokens,\n            cost_usd = kept.cost_usd + excluded.cost_usd",
-        "+ excluded.cache_write_tokens,\n            cost_usd = excluded.cost_usd",
+        "metrics/sql/gateway_calls.sql",
+        "+ excluded.cache_write_tokens,\n        cost_usd = kept.cost_usd + excluded.cost_usd",
+        "+ excluded.cache_write_tokens,\n        cost_usd = excluded.cost_usd",
         (
             "tests/metrics/test_ledger.py::test_reconciling_finds_equality",
             "tests/metrics/test_ledger.py::test_settling_books_the_row_the_day_the_run_and_the_escrow",
