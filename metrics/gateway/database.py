@@ -70,6 +70,19 @@ class Connection(AsyncConnection[Row]):
 
     async def ask(self, question: Question, values: Sequence[Value]) -> Row | None:
         """The first row of the answer. Raises psycopg.Error."""
+        result = await self._result(question, values)
+        if not result.ntuples:
+            return None
+        transformer = Transformer(self)
+        transformer.set_pgresult(result)
+        row: Row | None = transformer.load_row(0, tuple)
+        return row
+
+    async def tell(self, question: Question, values: Sequence[Value]) -> None:
+        """The same for an answer that nobody needs: no objects are made of it."""
+        await self._result(question, values)
+
+    async def _result(self, question: Question, values: Sequence[Value]) -> PGresult:
         try:
             in_binary = [_IN_BINARY[type(value)](value) for value in values]
         except (OverflowError, UnicodeEncodeError) as error:
@@ -80,13 +93,7 @@ class Connection(AsyncConnection[Row]):
                 await self._answer(ExecStatus.COMMAND_OK)
                 self._known.add(question)
             self.pgconn.send_query_prepared(question.prepared_name, in_binary, [Format.BINARY] * len(values))
-            result = await self._answer(ExecStatus.TUPLES_OK)
-        if not result.ntuples:
-            return None
-        transformer = Transformer(self)
-        transformer.set_pgresult(result)
-        row: Row | None = transformer.load_row(0, tuple)
-        return row
+            return await self._answer(ExecStatus.TUPLES_OK)
 
     async def _answer(self, expected: ExecStatus) -> PGresult:
         result: PGresult
@@ -105,9 +112,13 @@ class PooledConnection(AsyncConnection[Row]):
 
     async def ask(self, question: Question, values: Sequence[Value]) -> Row | None:
         """The first row of the answer. Raises psycopg.Error."""
-        await self._cursor.execute(question.with_role, values)
+        await self.tell(question, values)
         self._cursor.nextset()
         return await self._cursor.fetchone()
+
+    async def tell(self, question: Question, values: Sequence[Value]) -> None:
+        """The same for an answer that nobody needs."""
+        await self._cursor.execute(question.with_role, values)
 
 
 def connection_class() -> type[Connection] | type[PooledConnection]:

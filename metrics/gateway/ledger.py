@@ -148,14 +148,14 @@ class Ledger:
     async def note(self, request_id: UUID, tokens: Tokens) -> None:
         """Write down what is known of a running call, for whoever sweeps up after this gateway."""
         counted = (tokens.input, tokens.output, tokens.cache_read, tokens.cache_write, tokens.cache_write_1h)
-        await self._ask(NOTE_CALL, request_id, *counted)
+        await self._tell(NOTE_CALL, request_id, *counted)
 
     async def release(self, request_id: UUID) -> None:
-        await self._ask(RELEASE_CALL, request_id)
+        await self._tell(RELEASE_CALL, request_id)
 
     async def settle(self, settlement: Settlement) -> None:
         t = settlement.tokens
-        await self._ask(
+        await self._tell(
             SETTLE_CALL,
             settlement.request_id,
             settlement.provider_request_id,
@@ -176,12 +176,16 @@ class Ledger:
         """
         (swept,) = await self._one(SWEEP_CALLS, self.gateway_id, started_at, oldest)
         # Apart: escrows come before the sums of a day, which the transaction above has locked.
-        await self._ask(SWEEP_ESCROWS)
+        await self._tell(SWEEP_ESCROWS)
         return int(swept)
 
     async def _ask(self, question: Question, *values: Value) -> Row | None:
         async with self._pool.connection() as connection:
             return await connection.ask(question, values)
+
+    async def _tell(self, question: Question, *values: Value) -> None:
+        async with self._pool.connection() as connection:
+            await connection.tell(question, values)
 
     async def _one(self, question: Question, *values: Value) -> Row:
         row = await self._ask(question, *values)
