@@ -1,5 +1,7 @@
 """Behind PgBouncer in transaction mode, where two transactions of one client may meet two servers' connections."""
 
+import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -19,7 +22,10 @@ from django.test import Client
 
 from agent_runs.logs import write_lines
 from agent_runs.models import AgentRunLog
+from metrics.gateway.anthropic import MessagesRequest, Tokens
+from metrics.gateway.ledger import Ledger, Settlement
 from metrics.models import TokenUsage, UsageDaily
+from metrics.operations import open_escrow
 from paid.lib import partitions, replicas
 from paid.lib.tenancy import platform, tenant
 from paid.stack import embedded
@@ -31,7 +37,7 @@ from tests.dashboard.world import make_world
 from tests.database import owner_connection
 from tests.factories.agent_runs import AgentRunFactory
 from tests.factories.projects import ProjectFactory
-from tests.metrics.records import make_tenant
+from tests.metrics.records import make_run, make_tenant
 from tests.metrics.test_ledger import settled_run
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -158,6 +164,33 @@ def test_the_ledger_books_through_it():
         assert usages.count() == 3
         assert cost > Decimal(0)
         assert UsageDaily.objects.aggregate(sum=Sum("cost_usd"))["sum"] == cost
+
+
+def test_the_gateway_asks_through_it_as_the_platform_and_leaves_no_role_behind(settings):
+    settings.DATABASE_TRANSACTION_POOLER = True
+    run = make_run(make_tenant(), token="t")
+    open_escrow(run=run)
+    asyncio.run(_one_call(Ledger("test", pool_size=2)))
+    with platform():
+        assert TokenUsage.objects.get().agent_run_id == run.pk
+    with connection.cursor() as cursor:
+        for _ in range(2 * POOL_SIZE):
+            cursor.execute("SELECT current_user::text, (SELECT count(*) FROM pg_prepared_statements)")
+            assert cursor.fetchone() == ("paid_tenant", 0)
+
+
+async def _one_call(ledger: Ledger) -> None:
+    await ledger.open()
+    try:
+        admission = await ledger.admit(hashlib.sha256(b"t").digest(), "scripted-demo")
+        assert admission is not None
+        request_id = uuid4()
+        hold = await ledger.open_call(request_id, admission, MessagesRequest(b"x" * 400, "scripted-demo", 100))
+        assert hold.refusal == ""
+        tokens = Tokens(10, 20, 30, 40)
+        await ledger.settle(Settlement(request_id, admission.run_created_at, tokens, "msg", is_estimated=False))
+    finally:
+        await ledger.close()
 
 
 def test_log_lines_are_copied_through_it():

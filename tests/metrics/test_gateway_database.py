@@ -1,0 +1,136 @@
+"""The gateway's connections: a call from hold to settlement, values that nobody can take, functions that change."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.db import connection
+
+from metrics.gateway.anthropic import MessagesRequest, Tokens
+from metrics.gateway.database import Connection, Question, connection_parameters
+from metrics.gateway.ledger import Ledger, Settlement
+from metrics.models import GatewayCall, TokenUsage, UsageDaily
+from metrics.operations import open_escrow
+from paid.lib.sql import sections
+from paid.lib.tenancy import platform
+from tests.database import owner_connection
+from tests.metrics.records import make_run, make_tenant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+REQUEST = MessagesRequest(b"x" * 400, "scripted-demo", 100)
+ECHO = Question("echo", "SELECT $1::uuid, $2::text, $3::bytea, $4::bigint, $5::boolean, $6::timestamptz, $7::text")
+
+
+def asked(ask: Callable[[Connection], Awaitable[object]]) -> object:
+    async def go() -> object:
+        async with await Connection.connect(**connection_parameters()) as opened:
+            return await ask(opened)
+
+    return asyncio.run(go())
+
+
+def test_values_come_back_as_they_went():
+    values = (uuid4(), "Ä\\'\n", b"\x00\xff", -(2**63), True, datetime(1970, 1, 1, 0, 0, 0, 1, UTC), None)
+    assert asked(lambda opened: opened.ask(ECHO, values)) == values
+
+
+def test_it_is_the_platform_from_its_start():
+    who = Question("who", "SELECT current_user::text, session_user::text")
+    assert asked(lambda opened: opened.ask(who, ())) == ("paid_platform", "paid_app")
+
+
+@pytest.mark.parametrize("value", [2**63, "NUL \x00", "half a pair \ud800"])
+def test_a_value_that_the_database_has_no_form_for_is_refused_and_the_connection_goes_on(value: int | str):
+    question = Question("one", f"SELECT $1::{'bigint' if isinstance(value, int) else 'text'}")
+
+    async def ask(opened: Connection) -> object:
+        with pytest.raises(psycopg.DataError):
+            await opened.ask(question, [value])
+        return await opened.ask(Question("two", "SELECT 2"), ())
+
+    assert asked(ask) == (2,)
+
+
+def test_an_error_of_a_function_keeps_its_code_and_the_connection_goes_on():
+    settle = Question("settle", "SELECT gateway_settle_call($1, '', 1, 1, 1, 1, 0, false, $2)")
+
+    async def ask(opened: Connection) -> object:
+        with pytest.raises(psycopg.Error, match="was never booked") as caught:
+            await opened.ask(settle, [uuid4(), b""])
+        assert caught.value.sqlstate == "PA404"
+        return await opened.ask(Question("two", "SELECT 2"), ())
+
+    assert asked(ask) == (2,)
+
+
+def test_a_call_goes_from_its_hold_to_its_settlement():
+    run = make_run(make_tenant(), token="t")
+    open_escrow(run=run)
+    asyncio.run(_hold_note_and_settle(Ledger("test", pool_size=1)))
+    _assert_booked_once(run.pk)
+
+
+def test_functions_that_a_migration_replaces_are_found_again():
+    run = make_run(make_tenant(), token="t")
+    open_escrow(run=run)
+    asyncio.run(_hold_note_and_settle(Ledger("test", pool_size=1), meanwhile=_replace_functions))
+    _assert_booked_once(run.pk)
+
+
+def test_a_settlement_leaves_other_rows_of_its_transaction_to_the_trigger():
+    run = make_run(make_tenant(), token="t")
+    open_escrow(run=run)
+    with platform(), connection.cursor() as cursor:
+        call = uuid4()
+        cursor.execute(
+            "SELECT gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100, false)",
+            [call, run.pk, run.language_model_id],
+        )
+        cursor.execute("SELECT gateway_settle_call(%s, 'req_1', 100, 20, 0, 0, 0, false, %s)", [call, b"p" * 32])
+        cursor.execute(
+            "SELECT outcome FROM ledger_report_usage(%s, %s, 'req_2', 'scripted-demo', now(), 10, 10, 0, 0, 0, %s)",
+            [run.pk, uuid4(), b"q" * 32],
+        )
+        assert cursor.fetchone() == ("booked",)
+    with platform():
+        assert UsageDaily.objects.get().calls == TokenUsage.objects.count() == 2
+
+
+async def _hold_note_and_settle(ledger: Ledger, meanwhile: Callable[[], None] | None = None) -> None:
+    await ledger.open()
+    try:
+        for _ in range(1 if meanwhile is None else 2):
+            admission = await ledger.admit(hashlib.sha256(b"t").digest(), "scripted-demo")
+            assert admission is not None
+            request_id = uuid4()
+            hold = await ledger.open_call(request_id, admission, REQUEST)
+            assert (hold.refusal, hold.hold_usd > 0, hold.left_usd > 0) == ("", True, True)
+            await ledger.note(request_id, Tokens(input=9))
+            if meanwhile is not None:
+                await ledger.release(request_id)
+                await asyncio.to_thread(meanwhile)
+                meanwhile = None
+                continue
+            settlement = Settlement(request_id, admission.run_created_at, Tokens(10, 20, 30, 40), "msg", False)
+            await ledger.settle(settlement)
+            await ledger.settle(settlement)
+    finally:
+        await ledger.close()
+
+
+def _assert_booked_once(run_id: int) -> None:
+    with platform():
+        usage = TokenUsage.objects.get()
+        assert not GatewayCall.objects.exists()
+    assert (usage.agent_run_id, usage.provider_request_id, usage.input_tokens) == (run_id, "msg", 10)
+
+
+def _replace_functions() -> None:
+    with owner_connection() as owner:
+        parts = sections("metrics", "gateway_calls")
+        for part in [*(each for each in parts if each.is_reverse), *(each for each in parts if not each.is_reverse)]:
+            owner.execute(part.sql.encode())
