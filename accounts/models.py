@@ -144,7 +144,7 @@ class GithubTokenQuerySet(models.QuerySet["GithubToken"]):
         """The running tenant's tokens that have all of these scopes; none outside of `tenant(...)`.
 
         Many cost as many rows as there are: `newest` looks only for that many, the last ones of the account, before
-        anything else narrows them.
+        anything else narrows them. Of one scope it reads github_token_scopes, which triggers make of `scopes`.
         """
         wanted, limit = Value(list(scopes), _SCOPES), Value(newest, models.IntegerField())
         return self.filter(IsFound("github_tokens_with_scopes", wanted, limit))

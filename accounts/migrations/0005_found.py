@@ -8,4 +8,4 @@ from paid.lib.sql import SqlFile
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("accounts", "0004_found_indexes")]
 
-    operations: ClassVar = [SqlFile("accounts", "found")]
+    operations: ClassVar = [SqlFile("accounts", "former/found")]

@@ -1,9 +1,9 @@
 -- Searches by array, and accounts by their key.
 
 -- name: github_tokens_with_scopes
--- The running account's tokens that have all the wanted scopes: all of them, or the `newest` that came last, for which
--- the planner walks back from the newest where many are. Served by github_tokens_scopes and github_tokens_tenant_key.
--- A plan for the values at hand: with unknown ones the planner guesses, and may read the whole account.
+-- The running account's tokens that have all the wanted scopes: all of them, or the `newest` that came last. The newest of
+-- one scope are served by github_token_scopes_newest, of several by github_tokens_scopes or, where many are, by a walk back
+-- along github_tokens_tenant_key. A plan for the values at hand: with unknown ones the planner guesses, and may read the whole account.
 CREATE FUNCTION github_tokens_with_scopes(wanted text[], newest integer) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
@@ -12,6 +12,10 @@ DECLARE
 BEGIN
   IF newest IS NULL THEN
     RETURN QUERY SELECT id FROM github_tokens WHERE account_id = acting AND scopes @> wanted::varchar[];
+  ELSIF cardinality(wanted) = 1 AND wanted[1] IS NOT NULL THEN
+    RETURN QUERY
+    SELECT token_id FROM github_token_scopes WHERE account_id = acting AND scope = wanted[1]
+    ORDER BY token_id DESC LIMIT newest;
   ELSE
     RETURN QUERY
     SELECT id FROM github_tokens WHERE account_id = acting AND scopes @> wanted::varchar[]

@@ -8,4 +8,4 @@ from paid.lib.sql import ReplaceSqlFile
 class Migration(migrations.Migration):
     dependencies: ClassVar = [("projects", "0010_labels_of_the_past")]
 
-    operations: ClassVar = [ReplaceSqlFile("projects", "found", "former/found")]
+    operations: ClassVar = [ReplaceSqlFile("projects", "former/found_0011", "former/found")]

@@ -29,7 +29,8 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         """Projects with all of these labels, e.g. `labelled(plan="paid-plan")`.
 
         Many cost as many rows as there are: `labelled(50, plan="free")` looks only for that many, the last ones of the
-        account, before anything else narrows them.
+        account, before anything else narrows them. Those of one label are read from project_labels, which triggers make
+        of `labels`.
         """
         return self.filter(_is_found("projects_labelled", labels, newest))
 

@@ -1,9 +1,9 @@
--- Searches by label and setting: all rows of the running account that are asked for, or the `newest` that came last, for
--- which the planner walks back from the newest where many are. Each takes a plan for the values at hand: with unknown
--- ones the planner guesses.
+-- Searches by label and setting: all rows of the running account that are asked for, or the `newest` that came last. Each
+-- takes a plan for the values at hand: with unknown ones the planner guesses.
 
 -- name: projects_labelled
--- The running account's projects with all the wanted labels. Served by projects_labels and projects_tenant_key.
+-- The running account's projects with all the wanted labels, or the `newest` of them. The newest of one label are served by
+-- project_labels_newest, of several by projects_labels or, where many are, by a walk back along projects_tenant_key.
 CREATE FUNCTION projects_labelled(wanted jsonb, newest integer) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
@@ -12,6 +12,10 @@ DECLARE
 BEGIN
   IF newest IS NULL THEN
     RETURN QUERY SELECT id FROM projects WHERE account_id = acting AND labels @> wanted;
+  ELSIF ARRAY[wanted] = single_labels(wanted) THEN
+    RETURN QUERY
+    SELECT project_id FROM project_labels WHERE account_id = acting AND label = wanted
+    ORDER BY project_id DESC LIMIT newest;
   ELSE
     RETURN QUERY
     SELECT id FROM projects WHERE account_id = acting AND labels @> wanted
@@ -20,7 +24,8 @@ BEGIN
 END $$;
 
 -- name: projects_with_settings
--- The running account's projects with all the wanted settings. Served by projects_settings and projects_tenant_key.
+-- The running account's projects with all the wanted settings, or the `newest` of them, for which the planner walks back
+-- from the newest where many are. Served by projects_settings and projects_tenant_key.
 CREATE FUNCTION projects_with_settings(wanted jsonb, newest integer) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$

@@ -37,7 +37,9 @@ BULK_TABLES = (
     "prompt_documents",
     "prompt_words",
     "github_tokens",
+    "github_token_scopes",
     "projects",
+    "project_labels",
 )
 
 Connection = psycopg.Connection[Any]

@@ -180,16 +180,18 @@ def test_searches_find_all_that_is_asked_for_and_nothing_of_a_stranger():
 def test_the_newest_are_the_last_of_those_that_are_asked_for():
     older = ProjectFactory(labels={"newest": "no"}, settings={"limits": {"turns": 5}})
     newer = ProjectFactory(account=older.account, labels=older.labels, settings=older.settings)
-    ProjectFactory(account=older.account)
+    without = ProjectFactory(account=older.account)
     token = GithubTokenFactory(account=older.account, scopes=["repo"])
     latest = GithubTokenFactory(account=older.account, scopes=["repo"])
     with tenant(older.account_id):
         # A label may be called so, too.
         assert found(Project.objects.labelled(newest="no")) == {older.pk, newer.pk}
         assert found(Project.objects.labelled(1, newest="no")) == {newer.pk}
+        assert found(Project.objects.labelled(1)) == {without.pk}
         assert found(Project.objects.with_setting(1, limits={"turns": 5})) == {newer.pk}
         assert found(GithubToken.objects.with_scope("repo")) == {token.pk, latest.pk}
         assert found(GithubToken.objects.with_scope("repo", newest=1)) == {latest.pk}
+        assert found(GithubToken.objects.with_scope("repo", "admin:org", newest=1)) == set()
 
 
 @pytest.mark.django_db
@@ -221,6 +223,10 @@ def test_the_forms_of_the_requirement_and_the_searches_give_the_same_rows(
     scope = data.draw(st.sampled_from(["repo", "admin:org", "{}", ""]))
     with tenant(account.pk), connection.cursor() as cursor:
         cursor.execute("SELECT id FROM projects WHERE labels->>%s = %s", [name, value])
-        assert found(Project.objects.labelled(**{name: value})) == {row[0] for row in cursor.fetchall()}
+        same = {row[0] for row in cursor.fetchall()}
+        assert found(Project.objects.labelled(**{name: value})) == same
+        assert found(Project.objects.labelled(50, **{name: value})) == same
         cursor.execute("SELECT id FROM github_tokens WHERE %s = ANY (scopes)", [scope])
-        assert found(GithubToken.objects.with_scope(scope)) == {row[0] for row in cursor.fetchall()}
+        same = {row[0] for row in cursor.fetchall()}
+        assert found(GithubToken.objects.with_scope(scope)) == same
+        assert found(GithubToken.objects.with_scope(scope, newest=50)) == same
