@@ -2,14 +2,15 @@
 -- that have a scope in no order, and reads where the account's tokens are to the last one.
 
 -- name: github_token_scopes
--- Made by triggers from `github_tokens.scopes`, granted to nobody: the owner's functions write and read it.
+-- Made by triggers from `github_tokens.scopes`, granted to nobody: the owner's functions write and read it. A token
+-- that is given to another account takes them with it.
 CREATE TABLE github_token_scopes (
   account_id bigint NOT NULL,
   token_id bigint NOT NULL,
   scope text COLLATE "C" NOT NULL,
   CONSTRAINT github_token_scopes_pkey PRIMARY KEY (account_id, token_id, scope),
   CONSTRAINT github_token_scopes_token_fk FOREIGN KEY (account_id, token_id) REFERENCES github_tokens (account_id, id)
-    ON DELETE CASCADE
+    ON UPDATE CASCADE ON DELETE CASCADE
 );
 CREATE INDEX github_token_scopes_newest ON github_token_scopes (account_id, scope, token_id);
 SELECT secure_tenant_table('github_token_scopes');

@@ -2,14 +2,14 @@
 
 -- name: project_labels
 -- Made by triggers from `projects.labels`, granted to nobody: the owner's functions write and read it. A label is one
--- entry of that column, such as {"plan": "free"}.
+-- entry of that column, such as {"plan": "free"}. A project that is given to another account takes them with it.
 CREATE TABLE project_labels (
   account_id bigint NOT NULL,
   project_id bigint NOT NULL,
   label jsonb NOT NULL,
   CONSTRAINT project_labels_pkey PRIMARY KEY (account_id, project_id, label),
   CONSTRAINT project_labels_project_fk FOREIGN KEY (account_id, project_id) REFERENCES projects (account_id, id)
-    ON DELETE CASCADE
+    ON UPDATE CASCADE ON DELETE CASCADE
 );
 CREATE INDEX project_labels_newest ON project_labels (account_id, label, project_id);
 SELECT secure_tenant_table('project_labels');

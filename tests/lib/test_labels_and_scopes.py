@@ -61,6 +61,19 @@ def test_they_follow_every_change_and_can_be_filled_for_the_rows_of_the_past():
 
 
 @pytest.mark.django_db
+def test_a_row_that_is_given_to_another_account_is_found_there_alone():
+    project, token = ProjectFactory(labels={"plan": "free"}), GithubTokenFactory(scopes=["repo"])
+    with platform():
+        account = AccountFactory()
+        Project.objects.filter(pk=project.pk).update(account=account, labels={"plan": "pro"})
+        GithubToken.objects.filter(pk=token.pk).update(account=account)
+    for account_id, found in ((account.pk, 1), (project.account_id, 0), (token.account_id, 0)):
+        with tenant(account_id):
+            assert len(Project.objects.labelled(9, plan="pro")) == found
+            assert len(GithubToken.objects.with_scope("repo", newest=9)) == found
+
+
+@pytest.mark.django_db
 def test_a_label_that_is_no_text_or_too_long_for_an_index_is_found_all_the_same():
     account = AccountFactory()
     long = "x" * 5000
