@@ -134,35 +134,12 @@ def make_world() -> World:
 
 def _make_world() -> World:
     account = AccountFactory(name="Northwind Labs", slug="northwind")
-    alice, bob, charlie, vera = (
-        UserFactory(name=f"{name} Example", email=f"{name.lower()}@example.com")
-        for name in ("Alice", "Bob", "Charlie", "Vera")
-    )
-    MembershipFactory(account=account, user=vera, role=Role.VIEWER)
-    MembershipFactory(account=account, user=alice, role=Role.OWNER)
-    MembershipFactory(account=account, user=bob, role=Role.MEMBER)
-    MembershipFactory(account=AccountFactory(name="Elsewhere", slug="elsewhere"), user=charlie, role=Role.OWNER)
+    alice, bob, charlie, vera = _people(account)
     project = ProjectFactory(account=account, name="slugify", forge="local", owner="northwind", repo="slugify")
-    issue = IssueFactory(
-        project=project,
-        number=1,
-        title="Slugs lose their accents",
-        body="slugify('Über uns') gives 'ber-uns'.\n\nExpected: 'uber-uns'. The test in tests/ shows it.",
-        work_state=WorkState.IN_REVIEW,
-        labels=["bug", "paid"],
-    )
+    issue = _issue(project)
     prompt, versions = _prompt(account, alice)
     model = LanguageModelFactory(account=account, name="Scripted demo", model_id="scripted-demo", is_scripted=True)
-    pull_request = PullRequestFactory(
-        project=project,
-        issue=issue,
-        number=2,
-        title="Keep accents as plain letters in slugs",
-        body="Normalises the title before it is cut into words.\n\n<!-- paid:run=1 -->",
-        head_branch="paid/1-slugs-lose-accents-1",
-        base_branch="main",
-    )
-    CommentFactory(project=project, number=2, author="Bob Example", body="Nice. Does it keep the ß?")
+    pull_request = _pull_request(issue)
     common = {"account": account, "project": project, "prompt_version": versions[-1], "language_model": model}
     run = _finished(issue, pull_request, alice, common)
     failed = IssueFactory(project=project, number=3, title="Empty titles raise", work_state=WorkState.FAILED)
@@ -188,11 +165,56 @@ def _make_world() -> World:
         budget=CostBudgetFactory(account=account, project=None, period="day", limit_usd=Decimal(5)),
         experiment=_draft(prompt, versions, alice),
         # Of a language and a kind of task that nothing here has: they change no run.
-        style_guide=StyleGuideFactory(
-            account=account, name="Stylesheets", language="css", raw_text="No colour by name."
-        ),
+        style_guide=_style_guide(account),
         preference=ModelPreferenceFactory(account=account, category="review", stance="exclude", provider="mistral"),
     )
+
+
+def _people(account: Account) -> tuple[User, User, User, User]:
+    """Alice, Bob, Charlie and Vera; the account is not Charlie's."""
+    alice, bob, charlie, vera = (
+        UserFactory(name=f"{name} Example", email=f"{name.lower()}@example.com")
+        for name in ("Alice", "Bob", "Charlie", "Vera")
+    )
+    MembershipFactory(account=account, user=vera, role=Role.VIEWER)
+    MembershipFactory(account=account, user=alice, role=Role.OWNER)
+    MembershipFactory(account=account, user=bob, role=Role.MEMBER)
+    MembershipFactory(account=AccountFactory(name="Elsewhere", slug="elsewhere"), user=charlie, role=Role.OWNER)
+    return alice, bob, charlie, vera
+
+
+def _issue(project: Project) -> Issue:
+    issue: Issue = IssueFactory(
+        project=project,
+        number=1,
+        title="Slugs lose their accents",
+        body="slugify('Über uns') gives 'ber-uns'.\n\nExpected: 'uber-uns'. The test in tests/ shows it.",
+        work_state=WorkState.IN_REVIEW,
+        labels=["bug", "paid"],
+    )
+    return issue
+
+
+def _pull_request(issue: Issue) -> PullRequest:
+    """What mends the issue, with a comment."""
+    pull_request: PullRequest = PullRequestFactory(
+        project=issue.project,
+        issue=issue,
+        number=2,
+        title="Keep accents as plain letters in slugs",
+        body="Normalises the title before it is cut into words.\n\n<!-- paid:run=1 -->",
+        head_branch="paid/1-slugs-lose-accents-1",
+        base_branch="main",
+    )
+    CommentFactory(project=issue.project, number=2, author="Bob Example", body="Nice. Does it keep the ß?")
+    return pull_request
+
+
+def _style_guide(account: Account) -> StyleGuide:
+    guide: StyleGuide = StyleGuideFactory(
+        account=account, name="Stylesheets", language="css", raw_text="No colour by name."
+    )
+    return guide
 
 
 def _prompt(account: Account, author: User) -> tuple[Prompt, list[PromptVersion]]:

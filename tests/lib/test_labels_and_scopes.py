@@ -3,8 +3,11 @@
 Those of issues are in tests/projects/test_issue_labels.py.
 """
 
+from typing import Any
+
 import pytest
 from django.db import ProgrammingError, connection, connections
+from django.db.models import QuerySet
 
 from accounts.models import GithubToken
 from paid.lib.sql import statement
@@ -99,7 +102,7 @@ def test_the_newest_cost_as_many_entries_as_are_asked_for():
     with connections["owner"].cursor() as cursor:
         # As autovacuum would, which tests do without.
         cursor.execute("ANALYZE projects, github_tokens, project_labels, github_token_scopes")
-    searches = {
+    searches: dict[str, QuerySet[Any]] = {
         "project_labels_newest": Project.objects.labelled(50, half="1"),
         "github_token_scopes_newest": GithubToken.objects.with_scope("half-1", newest=50),
     }
