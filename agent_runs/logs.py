@@ -49,7 +49,8 @@ _COPY = """
 
 # An escape begins behind an even number of backslashes: `\\\\u0000` is a backslash and five characters.
 _NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-_Row = tuple[int, str]
+# Its number, kind, content, metadata and moment.
+_Row = tuple[int, LogKind, str, Mapping[str, Any], datetime]
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -102,37 +103,56 @@ def _batches(lines: Sequence[LogLine]) -> Iterator[list[LogLine]]:
         yield batch
 
 
-def _rows(run: AgentRun, lines: Iterable[LogLine]) -> Iterator[_Row]:
-    """Numbers and rows as COPY reads them. Written out by hand: psycopg's `write_row` takes longer than PostgreSQL."""
-    beginning = f"{run.account_id}\t{run.created_at.isoformat()}\t{run.pk}\t"
+def _rows(lines: Iterable[LogLine]) -> Iterator[_Row]:
     for line in lines:
-        content, seq, at = line.content, line.seq * PARTS_PER_LINE, line.at.isoformat()
+        content, seq = line.content, line.seq * PARTS_PER_LINE
         if len(content) <= PART_CHARACTERS:
-            text = _field(content)
-            yield seq, f"{beginning}{seq}\t{line.kind.value}\t{text}\t{_json(line.metadata)}\t{at}\n"
+            yield seq, line.kind, content, line.metadata, line.at
             continue
         parts = [content[start : start + PART_CHARACTERS] for start in range(0, len(content), PART_CHARACTERS)]
         for number, part in enumerate(parts[:PARTS_PER_LINE]):
-            metadata = _json({**line.metadata, "part": number + 1, "parts": len(parts)})
-            row = f"{beginning}{seq + number}\t{line.kind.value}\t{_field(part)}\t{metadata}\t{at}\n"
-            yield seq + number, row
+            metadata = {**line.metadata, "part": number + 1, "parts": len(parts)}
+            yield seq + number, line.kind, part, metadata, line.at
 
 
-def _field(text: str) -> str:
-    """A text as one field of COPY, whose signs are the tab, the line break and the backslash."""
-    text = text.replace("\0", "\ufffd").replace("\\", "\\\\")
-    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+def _text(run: AgentRun, rows: Sequence[_Row]) -> bytes:
+    """Rows as COPY reads them. Made by hand and column by column: row by row takes as long as PostgreSQL does."""
+    beginning = f"{run.account_id}\t{run.created_at.isoformat()}\t{run.pk}\t"
+    numbers, kinds, contents, metadata, moments = zip(*rows, strict=True)
+    columns = (
+        [f"{beginning}{number}" for number in numbers],
+        kinds,
+        _fields(contents),
+        _documents(metadata),
+        # What isoformat() says, in a third of its time. No moment has a quotation mark or a comma.
+        to_json(moments).decode()[2:-2].split('","'),
+    )
+    text = "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
+    # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
+    return text.encode("utf-8", errors="replace")
 
 
-def _json(metadata: Mapping[str, Any]) -> str:
-    # Either escapes every sign that COPY knows but the backslash.
+def _fields(texts: Sequence[str]) -> list[str]:
+    """Each text as one field of COPY, whose signs are the tab, the line break and the backslash.
+
+    All of them as one string: PostgreSQL stores no NUL, so it can stand between them.
+    """
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        joined = "\0".join([text.replace("\0", "\ufffd") for text in texts])
+    joined = joined.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return joined.split("\0")
+
+
+def _documents(metadata: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each as one field of COPY. JSON itself escapes every sign of COPY but the backslash: none holds a line break."""
     try:
-        text = to_json(metadata).decode()
+        joined = b"\n".join(map(to_json, metadata)).decode()
     except PydanticSerializationError:  # half a surrogate pair, which the slower one leaves to the end
-        text = _encoded(metadata)
-    if "\\u0000" in text:  # jsonb takes no NUL, not even as an escape
-        text = _NUL_IN_JSON.sub("\\1\ufffd", text)
-    return text.replace("\\", "\\\\")
+        joined = "\n".join(map(_encoded, metadata))
+    if "\\u0000" in joined:  # jsonb takes no NUL, not even as an escape
+        joined = _NUL_IN_JSON.sub("\\1\ufffd", joined)
+    return joined.replace("\\", "\\\\").split("\n")
 
 
 def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
@@ -141,33 +161,33 @@ def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
     is_shared = len(lines) <= _SHARED_ROWS and not connection.in_atomic_block
     try:
         if is_shared:
-            _SHARED.write(_text([row for _, row in _rows(run, lines)]))
+            _SHARED.write(_text(run, list(_rows(lines))))
         else:
-            _copy(_rows(run, lines))
+            _copy(run, _rows(lines))
     except (UniqueViolation, LockNotAvailable):  # Django does not translate the errors of COPY
-        _write_missing(run, list(_rows(run, lines)))
+        _write_missing(run, list(_rows(lines)))
 
 
 def _write_missing(run: AgentRun, rows: list[_Row]) -> None:
     for _ in range(_ATTEMPTS):
         rows = _without_written(run, rows)
         try:
-            _copy(rows)
+            _copy(run, rows)
         except UniqueViolation:
             continue
         return
-    _copy(_without_written(run, rows))
+    _copy(run, _without_written(run, rows))
 
 
-def _copy(rows: Iterable[_Row]) -> None:
+def _copy(run: AgentRun, rows: Iterable[_Row]) -> None:
     """All of them are durable when this returns, none when it raises.
 
     In pieces: PostgreSQL parses one on its core while the next is made on ours.
     """
     pieces = iter(rows)
     with platform(), connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        while piece := [row for _, row in islice(pieces, _PIECE_ROWS)]:
-            copy.write(_text(piece))
+        while piece := list(islice(pieces, _PIECE_ROWS)):
+            copy.write(_text(run, piece))
 
 
 def _copy_group(texts: Sequence[bytes]) -> None:
@@ -181,11 +201,6 @@ def _copy_group(texts: Sequence[bytes]) -> None:
 
 
 _SHARED = SharedWriter(_copy_group)
-
-
-def _text(rows: Sequence[str]) -> bytes:
-    # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
-    return "".join(rows).encode("utf-8", errors="replace")
 
 
 def _without_written(run: AgentRun, rows: list[_Row]) -> list[_Row]:

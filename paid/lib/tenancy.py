@@ -58,7 +58,11 @@ def platform_already() -> Iterator[None]:
 def _identity(role: str, account_id: str, user_id: str) -> Iterator[None]:
     is_nested = connection.in_atomic_block
     with transaction.atomic():
-        former = _exchange(role, account_id, user_id)
+        former = None
+        if is_nested:
+            former = _exchange(role, account_id, user_id)
+        else:
+            _set(role, account_id, user_id)
         outer_role = getattr(connection, "acting_role", "")
         connection.acting_role = role  # type: ignore[attr-defined]  # ours: Django's wrapper stands for the session
         # An exception needs no restoring: the rollback to the start of this block, whether of a savepoint or of the
@@ -69,8 +73,18 @@ def _identity(role: str, account_id: str, user_id: str) -> Iterator[None]:
             connection.acting_role = outer_role  # type: ignore[attr-defined]
         # Nor does a block that is marked for rollback, which refuses every statement, or one whose transaction ends
         # with it and takes back what was set: that is a round trip less for each.
-        if is_nested and not connection.needs_rollback:
-            _exchange(*former)
+        if former is not None and not connection.needs_rollback:
+            _set(*former)
+
+
+def _set(role: str, account_id: str, user_id: str) -> None:
+    """Set the three settings for this transaction. Planned anew for each block: the plainest statement there is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('paid.account_id', %s, true), set_config('paid.user_id', %s, true), "
+            "set_config('role', %s, true)",
+            [account_id, user_id, role],
+        )
 
 
 def _exchange(role: str, account_id: str, user_id: str) -> tuple[str, str, str]:

@@ -1,7 +1,7 @@
 """Rows of the log in real PostgreSQL, written and read by the roles that do so in production."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -89,6 +89,37 @@ def test_what_postgresql_cannot_store_is_replaced(run: AgentRun) -> None:
     assert row.content == "a\ufffdb?c"
     assert row.metadata["data"]["name"] == "x\ufffdy"
     assert row.metadata["data"]["input"]["k"] == "?"
+
+
+@pytest.mark.parametrize("half", ["", "\ud800"], ids=["encoded by pydantic", "encoded by json"])
+def test_signs_of_copy_and_neighbours_stay_what_they_are(run: AgentRun, half: str) -> None:
+    """Rows are made together: what one of them holds must neither move nor change another."""
+    texts = [
+        "",
+        "\\",
+        "\\N",
+        "\\.",
+        "\\\\n",
+        "a\tb\nc\r\nd",
+        "\0",
+        "\0\0x\0",
+        "ü 中 \U0001f600",
+        '\x1b\x7f\x85\u2028","',
+        half,
+        "",
+    ]
+    india = timezone(timedelta(hours=5, minutes=30))
+    lines = [
+        LogLine(seq, LogKind.STDOUT, text, {"event": text, "data": {text: [text]}}, AT.astimezone(india))
+        for seq, text in enumerate(texts, start=1)
+    ]
+    write_lines(run, lines)
+    with tenant(run.account_id):
+        found = list(AgentRunLog.objects.filter(agent_run_id=run.pk).order_by("seq"))
+    stored = [text.replace("\0", "\ufffd").replace("\ud800", "?") for text in texts]
+    assert [row.content for row in found] == stored
+    assert [row.metadata for row in found] == [{"event": text, "data": {text: [text]}} for text in stored]
+    assert {row.created_at for row in found} == {AT}
 
 
 def test_metadata_repeats_neither_the_content_nor_whole_files() -> None:
