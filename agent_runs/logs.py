@@ -1,8 +1,6 @@
 """The run's log in the database: events of the agent become rows, in batches, each once."""
 
-import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +10,9 @@ from typing import Any
 from django.db import connection
 from django.db.models import Max
 from psycopg.errors import LockNotAvailable, UniqueViolation
-from pydantic_core import PydanticSerializationError, to_json
 
 from agent_runs.contracts import AgentEvent, EventKind
+from agent_runs.log_copy import BEGINNING, COPY, END, Row, binary
 from agent_runs.log_sharing import SharedWriter
 from agent_runs.models import AgentRun, AgentRunLog, LogKind
 from paid.lib.tenancy import platform
@@ -41,17 +39,6 @@ _KINDS: dict[EventKind, LogKind] = {
 }
 # The row's content already says it.
 _SAID_BY_CONTENT = frozenset({"content", "text", "thinking", "result"})
-_COPY = """
-    COPY agent_run_logs (account_id, run_created_at, agent_run_id, seq, kind, content, metadata, created_at)
-    FROM STDIN
-"""
-
-
-# An escape begins behind an even number of backslashes: `\\\\u0000` is a backslash and five characters.
-_NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-# Its number, kind, content, metadata and moment.
-_Row = tuple[int, LogKind, str, Mapping[str, Any], datetime]
-_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -103,7 +90,7 @@ def _batches(lines: Sequence[LogLine]) -> Iterator[list[LogLine]]:
         yield batch
 
 
-def _rows(lines: Iterable[LogLine]) -> Iterator[_Row]:
+def _rows(lines: Iterable[LogLine]) -> Iterator[Row]:
     for line in lines:
         content, seq = line.content, line.seq * PARTS_PER_LINE
         if len(content) <= PART_CHARACTERS:
@@ -115,60 +102,20 @@ def _rows(lines: Iterable[LogLine]) -> Iterator[_Row]:
             yield seq + number, line.kind, part, metadata, line.at
 
 
-def _text(run: AgentRun, rows: Sequence[_Row]) -> bytes:
-    """Rows as COPY reads them. Made by hand and column by column: row by row takes as long as PostgreSQL does."""
-    beginning = f"{run.account_id}\t{run.created_at.isoformat()}\t{run.pk}\t"
-    numbers, kinds, contents, metadata, moments = zip(*rows, strict=True)
-    columns = (
-        [f"{beginning}{number}" for number in numbers],
-        kinds,
-        _fields(contents),
-        _documents(metadata),
-        # What isoformat() says, in a third of its time. No moment has a quotation mark or a comma.
-        to_json(moments).decode()[2:-2].split('","'),
-    )
-    text = "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
-    # UTF-8 knows no half of a surrogate pair: it becomes a question mark.
-    return text.encode("utf-8", errors="replace")
-
-
-def _fields(texts: Sequence[str]) -> list[str]:
-    """Each text as one field of COPY, whose signs are the tab, the line break and the backslash.
-
-    All of them as one string: PostgreSQL stores no NUL, so it can stand between them.
-    """
-    joined = "\0".join(texts)
-    if joined.count("\0") >= len(texts):
-        joined = "\0".join([text.replace("\0", "\ufffd") for text in texts])
-    joined = joined.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return joined.split("\0")
-
-
-def _documents(metadata: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each as one field of COPY. JSON itself escapes every sign of COPY but the backslash: none holds a line break."""
-    try:
-        joined = b"\n".join(map(to_json, metadata)).decode()
-    except PydanticSerializationError:  # half a surrogate pair, which the slower one leaves to the end
-        joined = "\n".join(map(_encoded, metadata))
-    if "\\u0000" in joined:  # jsonb takes no NUL, not even as an escape
-        joined = _NUL_IN_JSON.sub("\\1\ufffd", joined)
-    return joined.replace("\\", "\\\\").split("\n")
-
-
 def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
     """COPY takes no ON CONFLICT: when another attempt was here first, what it wrote is left out and COPY repeated."""
     # In a transaction of the caller's nothing is durable before it ends: others must not be told that it is.
     is_shared = len(lines) <= _SHARED_ROWS and not connection.in_atomic_block
     try:
         if is_shared:
-            _SHARED.write(_text(run, list(_rows(lines))))
+            _SHARED.write(binary(run, _rows(lines)))
         else:
             _copy(run, _rows(lines))
     except (UniqueViolation, LockNotAvailable):  # Django does not translate the errors of COPY
         _write_missing(run, list(_rows(lines)))
 
 
-def _write_missing(run: AgentRun, rows: list[_Row]) -> None:
+def _write_missing(run: AgentRun, rows: list[Row]) -> None:
     for _ in range(_ATTEMPTS):
         rows = _without_written(run, rows)
         try:
@@ -179,15 +126,17 @@ def _write_missing(run: AgentRun, rows: list[_Row]) -> None:
     _copy(run, _without_written(run, rows))
 
 
-def _copy(run: AgentRun, rows: Iterable[_Row]) -> None:
+def _copy(run: AgentRun, rows: Iterable[Row]) -> None:
     """All of them are durable when this returns, none when it raises.
 
     In pieces: PostgreSQL parses one on its core while the next is made on ours.
     """
     pieces = iter(rows)
-    with platform(), connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        while piece := list(islice(pieces, _PIECE_ROWS)):
-            copy.write(_text(run, piece))
+    with platform(), connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.write(BEGINNING)
+        while piece := binary(run, islice(pieces, _PIECE_ROWS)):
+            copy.write(piece)
+        copy.write(END)
 
 
 def _copy_group(texts: Sequence[bytes]) -> None:
@@ -196,14 +145,14 @@ def _copy_group(texts: Sequence[bytes]) -> None:
     """
     with platform(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
-        with cursor.copy(_COPY) as copy:
-            copy.write(b"".join(texts))
+        with cursor.copy(COPY) as copy:
+            copy.write(b"".join((BEGINNING, *texts, END)))
 
 
 _SHARED = SharedWriter(_copy_group)
 
 
-def _without_written(run: AgentRun, rows: list[_Row]) -> list[_Row]:
+def _without_written(run: AgentRun, rows: list[Row]) -> list[Row]:
     with platform():
         written = set(
             AgentRunLog.objects.filter(
