@@ -7,8 +7,9 @@ and for signs to be undone, and nothing has to be escaped. Made by hand: psycopg
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from struct import Struct
 from typing import Any
 
@@ -36,39 +37,42 @@ _MICROSECOND = timedelta(microseconds=1)
 _KINDS = {kind: _length(len(kind.value)) + kind.value.encode() for kind in LogKind}
 # An escape begins behind an even number of backslashes: `\\\\u0000` is a backslash and five characters.
 _NUL_IN_JSON = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_REPLACEMENT = b"\\1" + "\ufffd".encode()
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def binary(run: AgentRun, rows: Iterable[Row]) -> bytes:
-    """Rows of one run, to stand between BEGINNING and END."""
-    since_epoch = (run.created_at - _EPOCH) // _MICROSECOND
-    beginning = _run_columns(8, 8, run.account_id, 8, since_epoch, 8, run.pk)
-    pieces: list[bytes] = []
-    for number, kind, content, metadata, at in rows:
-        text, document = _text(content), _json(metadata)
-        pieces += (
-            beginning,
-            _eight_bytes(8, number),
-            _KINDS[kind],
-            _length(len(text)),
-            text,
-            _length_and_version(len(document) + 1, _JSONB_VERSION),
-            document,
-            _eight_bytes(8, (at - _EPOCH) // _MICROSECOND),
-        )
-    return b"".join(pieces)
+def binary(run: AgentRun, rows: Sequence[Row]) -> bytes:
+    """Rows of one run, to stand between BEGINNING and END. Column by column: row by row takes half as long again."""
+    if not rows:
+        return b""
+    numbers, kinds, contents, metadata, moments = zip(*rows, strict=True)
+    texts, documents = _texts(contents), _documents(metadata)
+    columns = (
+        repeat(_run_columns(8, 8, run.account_id, 8, _microseconds(run.created_at), 8, run.pk), len(rows)),
+        [_eight_bytes(8, number) for number in numbers],
+        [_KINDS[kind] for kind in kinds],
+        [_length(len(text)) for text in texts],
+        texts,
+        [_length_and_version(len(document) + 1, _JSONB_VERSION) for document in documents],
+        documents,
+        [_eight_bytes(8, _microseconds(moment)) for moment in moments],
+    )
+    return b"".join(chain.from_iterable(zip(*columns, strict=True)))
 
 
-def _text(content: str) -> bytes:
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _texts(contents: Sequence[str]) -> list[bytes]:
     """PostgreSQL stores no NUL, and UTF-8 knows no half of a surrogate pair: it becomes a question mark."""
-    return content.replace("\0", "\ufffd").encode("utf-8", errors="replace")
+    return [content.replace("\0", "\ufffd").encode("utf-8", errors="replace") for content in contents]
 
 
-def _json(metadata: Mapping[str, Any]) -> bytes:
+def _documents(metadata: Sequence[Mapping[str, Any]]) -> list[bytes]:
     try:
-        text = to_json(metadata)
+        documents = [to_json(each) for each in metadata]
     except PydanticSerializationError:  # half a surrogate pair, which the slower one leaves to the end
-        text = _encoded(metadata).encode("utf-8", errors="replace")
-    if b"\\u0000" in text:  # jsonb takes no NUL, not even as an escape
-        text = _NUL_IN_JSON.sub(b"\\1\xef\xbf\xbd", text)
-    return text
+        documents = [_encoded(each).encode("utf-8", errors="replace") for each in metadata]
+    # jsonb takes no NUL, not even as an escape.
+    return [_NUL_IN_JSON.sub(_REPLACEMENT, each) if b"\\u0000" in each else each for each in documents]

@@ -108,7 +108,7 @@ def _write(run: AgentRun, lines: Sequence[LogLine]) -> None:
     is_shared = len(lines) <= _SHARED_ROWS and not connection.in_atomic_block
     try:
         if is_shared:
-            _SHARED.write(binary(run, _rows(lines)))
+            _SHARED.write(binary(run, list(_rows(lines))))
         else:
             _copy(run, _rows(lines))
     except (UniqueViolation, LockNotAvailable):  # Django does not translate the errors of COPY
@@ -134,7 +134,7 @@ def _copy(run: AgentRun, rows: Iterable[Row]) -> None:
     pieces = iter(rows)
     with platform(), connection.cursor() as cursor, cursor.copy(COPY) as copy:
         copy.write(BEGINNING)
-        while piece := binary(run, islice(pieces, _PIECE_ROWS)):
+        while piece := binary(run, list(islice(pieces, _PIECE_ROWS))):
             copy.write(piece)
         copy.write(END)
 
