@@ -1,7 +1,7 @@
 """Rows of the log as COPY reads them, in its binary form.
 
-A row is the number of its columns, then the length of each and its bytes; a bigint has eight, and so has a moment, which
-is counted in microseconds since 2000. PostgreSQL takes them as they are, without reading numbers and moments out of a
+A row is the number of its columns, then the length of each and its bytes; a bigint has eight, a moment too, which is
+counted in microseconds since 2000. PostgreSQL takes them as they are, without reading numbers and moments out of a
 text or undoing escapes. Made by hand: psycopg's `write_row` takes longer than PostgreSQL does.
 """
 
