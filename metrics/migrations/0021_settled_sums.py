@@ -7,6 +7,7 @@ class Migration(migrations.Migration):
     """A call's settlement adds to the days' sums itself; the ledger's trigger does so for all other rows."""
 
     dependencies = [
+        ("agent_runs", "0013_touched"),
         ("metrics", "0020_reported_usage"),
     ]
 

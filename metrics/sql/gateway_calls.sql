@@ -125,29 +125,34 @@ RETURNS TABLE (cost_usd numeric, is_priced boolean, is_new boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
-    call record;
-    run record;
-    added token_usages;
-    broken_rule text;
-    cost numeric;
+    -- Words and numbers, not records: PL/pgSQL describes each record anew.
+    of_account bigint;
+    of_run bigint;
+    run_began timestamptz;
+    model_id bigint;
+    model text;
+    called timestamptz;
+    of_project bigint;
+    of_version bigint;
+    of_person bigint;
+    booked timestamptz;
     of_day date;
     of_slot smallint;
     unpriced_more integer;
     summed_by text;
 BEGIN
     DELETE FROM gateway_calls c WHERE c.request_id = p_request_id
-    RETURNING c.account_id, c.agent_run_id, c.run_created_at, c.language_model_id, c.model_name, c.opened_at INTO call;
+    RETURNING c.account_id, c.agent_run_id, c.run_created_at, c.language_model_id, c.model_name, c.opened_at
+    INTO of_account, of_run, run_began, model_id, model, called;
     IF NOT FOUND THEN
         RETURN QUERY SELECT s.cost_usd, s.is_priced, false
         FROM gateway_settled_before(p_request_id, p_payload_hash, p_run_created_at) s;
         RETURN;
     END IF;
 
-    cost := ledger_cost(
-        call.language_model_id, call.opened_at, p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h
-    );
-    is_priced := cost IS NOT NULL;
-    cost_usd := coalesce(cost, 0);
+    cost_usd := ledger_cost(model_id, called, p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h);
+    is_priced := cost_usd IS NOT NULL;
+    cost_usd := coalesce(cost_usd, 0);
     unpriced_more := (NOT is_priced)::integer;
     UPDATE agent_runs a SET
         input_tokens = a.input_tokens + p_input,
@@ -155,39 +160,42 @@ BEGIN
         cache_read_tokens = a.cache_read_tokens + p_cache_read,
         cache_write_tokens = a.cache_write_tokens + p_cache_write,
         cost_usd = a.cost_usd + gateway_settle_call.cost_usd,
-        unpriced_calls = a.unpriced_calls + unpriced_more
-    WHERE a.id = call.agent_run_id AND a.account_id = call.account_id AND a.created_at = call.run_created_at
-    RETURNING a.project_id, a.prompt_version_id, coalesce(a.requested_by_id, 0) AS person_id INTO run;
+        unpriced_calls = a.unpriced_calls + unpriced_more,
+        updated_at = statement_timestamp()
+    WHERE a.id = of_run AND a.account_id = of_account AND a.created_at = run_began
+    RETURNING a.project_id, a.prompt_version_id, coalesce(a.requested_by_id, 0) INTO of_project, of_version, of_person;
     IF NOT FOUND THEN
         PERFORM ledger_refuse_rows();
     END IF;
     -- A provider that counted more than the worst case is still paid in full by the ledger; the escrow ends at zero.
     UPDATE budget_reservations r SET drawn_usd = least(r.amount_usd, r.drawn_usd + gateway_settle_call.cost_usd)
-    WHERE r.agent_run_id = call.agent_run_id;
+    WHERE r.agent_run_id = of_run;
+    -- Of ledger_broken_rule, what a call's row can break.
+    IF p_input < 0 OR p_output < 0 OR p_cache_read < 0 OR p_cache_write_1h < 0 OR p_cache_write < p_cache_write_1h
+       OR cost_usd < 0 THEN
+        PERFORM ledger_refuse_row('token_usages_calls_are_not_negative');
+    ELSIF cost_usd = 'NaN' THEN
+        PERFORM ledger_refuse_row('token_usages_cost_is_a_number');
+    END IF;
     summed_by := set_config('paid.sums', 'settled', true);
-    INSERT INTO token_usages (
+    INSERT INTO token_usages AS u (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, language_model_id, model_name,
         provider_request_id, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
         cache_write_1h_tokens, cost_usd, is_priced, is_estimated, payload_hash, called_at
     ) VALUES (
-        call.account_id, run.project_id, call.run_created_at, call.agent_run_id, p_request_id, 'call',
-        call.language_model_id, call.model_name, p_provider_request_id, p_input, p_output, p_cache_read,
-        p_cache_write, p_cache_write_1h, gateway_settle_call.cost_usd, gateway_settle_call.is_priced, p_is_estimated,
-        p_payload_hash, call.opened_at
-    ) RETURNING * INTO added;
+        of_account, of_project, run_began, of_run, p_request_id, 'call', model_id, model, p_provider_request_id,
+        p_input, p_output, p_cache_read, p_cache_write, p_cache_write_1h, gateway_settle_call.cost_usd,
+        gateway_settle_call.is_priced, p_is_estimated, p_payload_hash, called
+    ) RETURNING u.created_at, u.cost_usd INTO booked, cost_usd;
     summed_by := set_config('paid.sums', '', true);
-    broken_rule := ledger_broken_rule(added);
-    IF broken_rule IS NOT NULL THEN
-        PERFORM ledger_refuse_row(broken_rule);
-    END IF;
-    of_day := (added.created_at AT TIME ZONE 'UTC')::date;
-    of_slot := call.agent_run_id % 16;
+    of_day := (booked AT TIME ZONE 'UTC')::date;
+    of_slot := of_run % 16;
     INSERT INTO usage_daily AS kept (
         account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
         input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
     ) VALUES (
-        call.account_id, run.project_id, coalesce(call.language_model_id, 0), of_day, of_slot, 1, unpriced_more,
-        p_input, p_output, p_cache_read, p_cache_write, added.cost_usd
+        of_account, of_project, coalesce(model_id, 0), of_day, of_slot, 1, unpriced_more,
+        p_input, p_output, p_cache_read, p_cache_write, gateway_settle_call.cost_usd
     )
     ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
         calls = kept.calls + excluded.calls,
@@ -201,8 +209,8 @@ BEGIN
     INSERT INTO spend_daily AS kept (
         account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
     ) VALUES
-        (call.account_id, 'person', run.person_id, of_day, of_slot, 1, unpriced_more, added.cost_usd),
-        (call.account_id, 'prompt_version', run.prompt_version_id, of_day, of_slot, 1, unpriced_more, added.cost_usd)
+        (of_account, 'person', of_person, of_day, of_slot, 1, unpriced_more, gateway_settle_call.cost_usd),
+        (of_account, 'prompt_version', of_version, of_day, of_slot, 1, unpriced_more, gateway_settle_call.cost_usd)
     ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
         calls = kept.calls + excluded.calls,
         unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,

@@ -155,3 +155,19 @@ def test_no_index_holds_what_a_settlement_changes_in_run_and_escrow() -> None:
     with connection.cursor() as cursor:
         cursor.execute(INDEXED)
         assert cursor.fetchall() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_settlement_and_a_save_of_what_was_read_before_both_say_when_they_changed_the_run() -> None:
+    run = running_run()
+    with platform():
+        stale, call = AgentRun.objects.get(pk=run.pk), opened_call(run)
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(SETTLE, [call, b"p" * 32])
+    with platform():
+        settled = AgentRun.objects.get(pk=run.pk)
+    with platform():
+        stale.save(update_fields=["summary", "updated_at"])
+    with platform():
+        saved = AgentRun.objects.get(pk=run.pk)
+    assert stale.updated_at < settled.updated_at < saved.updated_at
