@@ -102,6 +102,8 @@ DATABASE_REPLICA_URLS = env.list("DATABASE_REPLICA_URLS", default=[])
 REPLICA_MAX_LAG_SECONDS = env.float("REPLICA_MAX_LAG_SECONDS", default=30.0)
 # A pooler in transaction mode (PgBouncer) stands before DATABASE_URL: no state of a session may outlive a transaction.
 DATABASE_TRANSACTION_POOLER = env.bool("DATABASE_TRANSACTION_POOLER", default=False)
+# Where PostgreSQL has its Unix socket, when it runs on this host: the gateway asks there, past the network.
+DATABASE_SOCKET_DIRECTORY = env.str("DATABASE_SOCKET_DIRECTORY", default="")
 # Hosts of databases that may be reached without verified TLS in production, because nobody else is on the way.
 DATABASE_PLAINTEXT_HOSTS = env.list("DATABASE_PLAINTEXT_HOSTS", default=[])
 # A migration that waits for a lock makes everybody wait behind it: it gives up and can be run again.

@@ -85,6 +85,7 @@ class TestServers:
         owner, application = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         os.environ["DATABASE_URL"] = f"postgresql://paid_app:{application}@127.0.0.1:{port}/paid_development"
         os.environ["DATABASE_OWNER_URL"] = f"postgresql://paid_owner:{owner}@127.0.0.1:{port}/paid_development"
+        os.environ["DATABASE_SOCKET_DIRECTORY"] = str(embedded.socket_directory(self.directory / "postgresql") or "")
         os.environ["PAID_TEST_POSTGRES_PORT"] = str(port)
         os.environ["PAID_TEST_POSTGRES_PASSWORD"] = password
         os.environ["PAID_OWNER_PASSWORD"], os.environ["PAID_APP_PASSWORD"] = owner, application

@@ -9,10 +9,11 @@ brings its role along.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,7 @@ Value = UUID | str | bytes | int | bool | datetime | None
 # Two statements in one message are one transaction, so that the role ends with it. Values are bound by the client: only
 # it may send two at once.
 _AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
+THIS_HOST = ("127.0.0.1", "::1", "localhost")
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 # PostgreSQL's binary forms of uuid, text, bytea, bigint, boolean and timestamptz.
 _IN_BINARY: dict[type, Callable[[Any], bytes | None]] = {
@@ -131,6 +133,16 @@ def connection_parameters() -> dict[str, Any]:
     for django_only in ("cursor_factory", "context"):
         parameters.pop(django_only, None)
     parameters |= {"autocommit": True, "application_name": "paid gateway"}
-    if not settings.DATABASE_TRANSACTION_POOLER:
-        parameters["options"] = f"{parameters.get('options', '')} -c role=paid_platform".lstrip()
+    if settings.DATABASE_TRANSACTION_POOLER:
+        return parameters
+    parameters["options"] = f"{parameters.get('options', '')} -c role=paid_platform".lstrip()
+    if _has_socket(parameters):
+        parameters["host"] = settings.DATABASE_SOCKET_DIRECTORY
     return parameters
+
+
+def _has_socket(parameters: Mapping[str, Any]) -> bool:
+    """Whether the server that these name, on this host, has a Unix socket: a tenth less of each question's time."""
+    if not settings.DATABASE_SOCKET_DIRECTORY or parameters.get("host") not in THIS_HOST:
+        return False
+    return (Path(settings.DATABASE_SOCKET_DIRECTORY) / f".s.PGSQL.{parameters.get('port') or 5432}").is_socket()

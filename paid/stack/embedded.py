@@ -22,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+# The longest address of a Unix socket that the system takes, in bytes.
+LONGEST_SOCKET_PATH = 107
 STOP_SECONDS = 20.0
 READY_SECONDS = 60.0
 PROBE_SECONDS = 15.0
@@ -187,9 +189,14 @@ def start_postgresql(
     # A pid file of a server that was killed hard may name a pid that lives again. Ours is gone for sure:
     # whoever calls this holds the lock of the state directory.
     (data / "postmaster.pid").unlink(missing_ok=True)
+    sockets = socket_directory(data)
+    if sockets is not None:
+        sockets.mkdir(mode=0o700, exist_ok=True)
+        if account is not None:
+            os.chown(sockets, account.uid, account.gid)
     options = {
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
+        "unix_socket_directories": "" if sockets is None else str(sockets),
         "shared_preload_libraries": "pg_stat_statements",
         "max_connections": "200",
         "log_min_messages": "warning",
@@ -207,6 +214,15 @@ def start_postgresql(
         probe=lambda: _postgresql_accepts(port),
         account=account,
     )
+
+
+def socket_directory(data: Path) -> Path | None:
+    """Where the server of this data directory has its Unix socket, for its user alone (and root); None: it has none."""
+    real = data.resolve()
+    sockets = real.with_name(f"{real.name}.sockets")
+    is_short = len(os.fsencode(sockets)) + len("/.s.PGSQL.65535") <= LONGEST_SOCKET_PATH
+    # PostgreSQL reads the setting as a list of names, libpq an address with @ as an abstract one.
+    return sockets if is_short and not set(str(sockets)) & set('," @') else None
 
 
 def _make_cluster(binaries: Path, data: Path, superuser_password: str, account: Account | None) -> None:

@@ -106,6 +106,7 @@ def _start(directory: Path, started: list[embedded.Server]) -> BenchServers:
             "PAID_STATE_DIR": str(directory / "state"),
             "DATABASE_URL": f"postgresql://paid_app:{application}@127.0.0.1:{port}/{DATABASE}",
             "DATABASE_OWNER_URL": f"postgresql://paid_owner:{owner}@127.0.0.1:{port}/{DATABASE}",
+            "DATABASE_SOCKET_DIRECTORY": str(embedded.socket_directory(directory / "postgresql") or ""),
             "REDIS_URL": f"redis://:{valkey}@127.0.0.1:{valkey_port}/0",
             "DJANGO_SETTINGS_MODULE": "paid.settings",
         }

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from metrics.gateway.anthropic import MessagesRequest, Tokens
-from metrics.gateway.database import Connection, Question, connection_parameters
+from metrics.gateway.database import Connection, Question, _has_socket, connection_parameters
 from metrics.gateway.ledger import Ledger, Settlement
 from metrics.models import GatewayCall, TokenUsage, UsageDaily
 from metrics.operations import open_escrow
@@ -41,6 +42,24 @@ def test_values_come_back_as_they_went():
 def test_it_is_the_platform_from_its_start():
     who = Question("who", "SELECT current_user::text, session_user::text")
     assert asked(lambda opened: opened.ask(who, ())) == ("paid_platform", "paid_app")
+
+
+BY_NETWORK = Question("by_network", "SELECT inet_server_port() IS NOT NULL")
+
+
+@pytest.mark.skipif(not settings.DATABASE_SOCKET_DIRECTORY, reason="this PostgreSQL has no Unix socket that we know of")
+def test_it_asks_by_the_servers_socket():
+    assert asked(lambda opened: opened.ask(BY_NETWORK, ())) == (False,)
+
+
+@pytest.mark.parametrize("elsewhere", ["", "/nowhere"])
+def test_without_that_socket_it_asks_over_the_network(settings, elsewhere: str):
+    settings.DATABASE_SOCKET_DIRECTORY = elsewhere
+    assert asked(lambda opened: opened.ask(BY_NETWORK, ())) == (True,)
+
+
+def test_the_socket_of_another_host_is_not_this_ones():
+    assert not _has_socket({"host": "database.internal", "port": connection_parameters()["port"]})
 
 
 @pytest.mark.parametrize("value", [2**63, "NUL \x00", "half a pair \ud800"])
