@@ -9,8 +9,8 @@ from typing import Any
 import hypothesis
 import pytest
 import pytest_django
-from xdist.scheduler import LoadScopeScheduling
 
+from tests.scheduling import Scheduling
 from tests.servers import TestServers
 
 # The same examples each time, however slow the machine: a red build must say something about the change. To look
@@ -49,23 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "house" not in getattr(item, "fixturenames", ()))
 
 
-# Their tests share a server that is dear to make: one worker does all of them. (Marks of xdist_group would say it
-# beside the tests, but reach the scheduler in a field that pytest 9 does not read any more.)
-TOGETHER = (
-    "tests/backups/",
-    "tests/dashboard/test_replicas.py",
-    "tests/stack/test_pgbouncer.py",
-    "tests/stack/test_up.py",
-)
-
-
-class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # comes without types
-    """Each test by itself to whoever is free, but for `TOGETHER`."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((files for files in TOGETHER if nodeid.startswith(files)), nodeid)
-
-
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 
