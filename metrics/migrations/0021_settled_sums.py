@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from paid.lib.sql import ReplaceSqlFile
+from paid.lib.sql import ReplaceSqlFile, SqlFile
 
 
 class Migration(migrations.Migration):
@@ -12,9 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        # The first table that a settlement locks, before the ledger, its last: taken the other way round, both would
-        # wait for each other.
-        migrations.RunSQL("LOCK TABLE gateway_calls IN ACCESS EXCLUSIVE MODE", migrations.RunSQL.noop),
+        SqlFile("metrics", "settled_sums"),
         ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0019"),
         ReplaceSqlFile("metrics", "ledger_sums", "former/ledger_sums_0016"),
     ]

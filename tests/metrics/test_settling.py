@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from agent_runs.models import AgentRun
 from metrics.models import GatewayCall, SpendDaily, TokenUsage, UsageDaily
 from metrics.operations import open_escrow
 from paid.lib.tenancy import platform
+from tests.database import owner_connection
 from tests.metrics.records import make_run, make_tenant
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -171,3 +173,27 @@ def test_a_settlement_and_a_save_of_what_was_read_before_both_say_when_they_chan
     with platform():
         saved = AgentRun.objects.get(pk=run.pk)
     assert stale.updated_at < settled.updated_at < saved.updated_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_settlement_that_waits_for_its_sums_to_be_taken_back_to_the_trigger_is_added_once(
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    call = opened_call(running_run())
+    operations = import_module("metrics.migrations.0021_settled_sums").Migration.operations
+
+    with another_gateway() as gateway, owner_connection() as owner:
+        for statement in [part for each in reversed(operations) for part in each.reverse_sql]:
+            owner.execute(statement.encode())
+        late = threading.Thread(target=lambda: gateway.execute(SETTLE, [call, b"p" * 32]), daemon=True)
+        late.start()
+        eventually(lambda: owner.execute(WAITS, [gateway.info.backend_pid]).fetchone() == (True,))
+        owner.commit()
+        try:
+            late.join(60)
+            gateway.commit()
+        finally:
+            for statement in [part for each in operations for part in each.sql]:
+                owner.execute(statement.encode())
+    with platform():
+        assert (TokenUsage.objects.count(), UsageDaily.objects.get().calls) == (1, 1)
