@@ -146,7 +146,8 @@ def tokens_of(usage: Mapping[str, Any], before: Tokens = Tokens()) -> Tokens:
 
     def count(field: str, known: int, holder: Mapping[str, Any] = usage) -> int:
         value = holder.get(field)
-        return value if isinstance(value, int) and 0 <= value <= MOST_TOKENS else known
+        # Not `isinstance`: true and false are integers to Python, and no number to the database.
+        return value if type(value) is int and 0 <= value <= MOST_TOKENS else known
 
     cache_write = count("cache_creation_input_tokens", before.cache_write)
     by_time = usage.get("cache_creation")

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg import AsyncClientCursor, AsyncConnection, DataError
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
@@ -33,6 +33,9 @@ Value = UUID | str | bytes | int | bool | datetime | None
 # it may send two at once.
 _AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
 THIS_HOST = ("127.0.0.1", "::1", "localhost")
+# What the server has prepared is not what we think: a question was given up while it was prepared, the session was
+# reset, or a migration has changed the type of a function's result. Nothing was done.
+_PREPARED_OTHERWISE = (DuplicatePreparedStatement, InvalidSqlStatementName, FeatureNotSupported)
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 # PostgreSQL's binary forms of uuid, text, bytea, bigint, boolean and timestamptz.
 _IN_BINARY: dict[type, Callable[[Any], bytes | None]] = {
@@ -90,12 +93,21 @@ class Connection(AsyncConnection[Row]):
         except (OverflowError, UnicodeEncodeError) as error:
             raise DataError(f"{question.name} cannot be asked with these values: {error}") from error
         async with self.lock:
-            if question not in self._known:
-                self.pgconn.send_prepare(question.prepared_name, question.statement.encode())
+            try:
+                return await self._ask_prepared(question, in_binary)
+            except _PREPARED_OTHERWISE:
+                self._known.clear()
+                self.pgconn.send_query(b"DEALLOCATE ALL")
                 await self._answer(ExecStatus.COMMAND_OK)
-                self._known.add(question)
-            self.pgconn.send_query_prepared(question.prepared_name, in_binary, [Format.BINARY] * len(values))
-            return await self._answer(ExecStatus.TUPLES_OK)
+                return await self._ask_prepared(question, in_binary)
+
+    async def _ask_prepared(self, question: Question, in_binary: Sequence[bytes | None]) -> PGresult:
+        if question not in self._known:
+            self.pgconn.send_prepare(question.prepared_name, question.statement.encode())
+            await self._answer(ExecStatus.COMMAND_OK)
+            self._known.add(question)
+        self.pgconn.send_query_prepared(question.prepared_name, in_binary, [Format.BINARY] * len(in_binary))
+        return await self._answer(ExecStatus.TUPLES_OK)
 
     async def _answer(self, expected: ExecStatus) -> PGresult:
         result: PGresult

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from psycopg.pq import TransactionStatus
 
 from metrics.gateway.anthropic import MessagesRequest, Tokens
 from metrics.gateway.database import Connection, Question, _has_socket, connection_parameters
@@ -153,3 +154,43 @@ def _replace_functions() -> None:
         parts = sections("metrics", "gateway_calls")
         for part in [*(each for each in parts if each.is_reverse), *(each for each in parts if not each.is_reverse)]:
             owner.execute(part.sql.encode())
+
+
+def test_a_question_that_is_given_up_while_it_is_prepared_can_be_asked_again():
+    question = Question("one", "SELECT 1")
+
+    async def ask(opened: Connection) -> object:
+        given_up = asyncio.create_task(opened.ask(question, ()))
+        await asyncio.sleep(0)
+        assert opened.pgconn.transaction_status == TransactionStatus.ACTIVE
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        return await opened.ask(question, ())
+
+    assert asked(ask) == (1,)
+
+
+def test_a_session_that_was_reset_is_prepared_anew():
+    question = Question("one", "SELECT current_user::text")
+
+    async def ask(opened: Connection) -> object:
+        await opened.ask(question, ())
+        await opened.execute("DISCARD ALL")
+        return await opened.ask(question, ())
+
+    assert asked(ask) == ("paid_platform",)
+
+
+def test_a_function_that_gives_another_type_is_prepared_anew():
+    """As a migration does to one beside a live gateway."""
+    question = Question("one", "SELECT pg_temp.one()")
+
+    async def ask(opened: Connection) -> object:
+        await opened.execute("CREATE FUNCTION pg_temp.one() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'")
+        await opened.ask(question, ())
+        await opened.execute("DROP FUNCTION pg_temp.one()")
+        await opened.execute("CREATE FUNCTION pg_temp.one() RETURNS text LANGUAGE sql AS $$SELECT 'one'$$")
+        return await opened.ask(question, ())
+
+    assert asked(ask) == ("one",)
