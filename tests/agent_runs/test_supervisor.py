@@ -77,9 +77,10 @@ def test_a_second_launch_of_an_ended_run_starts_nothing(bench: Bench) -> None:
 def test_a_second_launch_attaches_to_the_living_agent(bench: Bench) -> None:
     bench.start("echo up; read -t 30 < <(sleep 30)")
     wait_for_line(bench.run_dir, "up")
-    before = pids_with(bench.mark)
+    # With them the shell's copy that is about to be `sleep`, perhaps.
+    before = set(pids_with(bench.mark))
     bench.start("echo up; read -t 30 < <(sleep 30)")
-    assert pids_with(bench.mark) == before
+    assert set() < set(pids_with(bench.mark)) <= before
     assert bench.lines() == [("stdout", "up")]
 
 
