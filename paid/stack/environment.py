@@ -79,6 +79,8 @@ class StackEnvironment:
             ("DATABASE_BACKUP_URL", "paid_backup", values["PAID_BACKUP_PASSWORD"]),
         ):
             values[name] = f"postgresql://{role}:{password}@127.0.0.1:{values['POSTGRES_PORT']}/paid_development"
+        sockets = embedded.socket_directory(self.path.with_name("postgresql"))
+        values["DATABASE_SOCKET_DIRECTORY"] = "" if sockets is None else str(sockets)
         values["REDIS_URL"] = f"redis://:{values['REDIS_PASSWORD']}@127.0.0.1:{values['REDIS_PORT']}/0"
         values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{values['TEMPORAL_PORT']}"
         values["SCRIPTED_MODEL_URL"] = f"http://127.0.0.1:{values['SCRIPTED_MODEL_PORT']}"

@@ -35,9 +35,9 @@ class Stack:
         self._state = state_directory
         self._environment = environment
         self._servers: list[embedded.Server] = []
-        self._of_children = {**os.environ, "PYTHONUNBUFFERED": "1", "PAID_STATE_DIR": str(state_directory)}
+        child_environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PAID_STATE_DIR": str(state_directory)}
         log = state_directory / "log" / "paid.log"
-        self.supervisor = Supervisor(base, log, self._of_children, console, prepare.close_connections)
+        self.supervisor = Supervisor(base, log, child_environment, console, prepare.close_connections)
         self.say = self.supervisor.say
 
     def start_servers(self, wanted: Embedded) -> None:
@@ -64,9 +64,6 @@ class Stack:
                 settings=embedded.archiving(Path(settings.WAL_ARCHIVE)) if settings.WAL_ARCHIVE else {},
             )
             self._add(server)
-            self._of_children["DATABASE_SOCKET_DIRECTORY"] = str(
-                embedded.socket_directory(self._state / "postgresql") or ""
-            )
             server.wait_until_ready()
             if prepare.initialise_server(self._environment, self._base / "init-db.sql"):
                 self.say("created roles and databases (init-db.sql)")

@@ -15,13 +15,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 
+import psycopg
 import pytest
 
 from paid.stack import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 # One stack for the whole module: it is the same worker of pytest-xdist that runs all of it.
-OURS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "DJANGO_SETTINGS_MODULE")
+OURS = (
+    *("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_SOCKET_DIRECTORY", "REDIS_URL", "TEMPORAL_ADDRESS"),
+    "DJANGO_SETTINGS_MODULE",
+)
 
 
 def environment(state: Path, port: int) -> dict[str, str]:
@@ -152,6 +156,16 @@ def test_its_servers_listen_on_loopback_only(up: Up):
     ports = {value for name, value in values.items() if name.endswith("_PORT")} | {str(up.port)}
     addresses = {line.split()[3] for line in listening if line.split()[3].rsplit(":", 1)[1] in ports}
     assert addresses == {f"127.0.0.1:{port}" for port in ports}
+
+
+def test_its_gateway_asks_the_database_past_the_network(up: Up):
+    values = dict(line.split("=", 1) for line in (up.state / "stack.env").read_text().splitlines()[1:])
+    password, port = values["POSTGRES_PASSWORD"], values["POSTGRES_PORT"]
+    with psycopg.connect(host="127.0.0.1", port=port, user="postgres", password=password) as superuser:
+        addresses = superuser.execute(
+            "SELECT DISTINCT client_addr FROM pg_stat_activity WHERE application_name = 'paid gateway'"
+        ).fetchall()
+    assert addresses == [(None,)]
 
 
 def test_a_second_one_says_that_one_is_running(up: Up):
