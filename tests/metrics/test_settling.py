@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from agent_runs.models import AgentRun
 from metrics.models import GatewayCall, SpendDaily, TokenUsage, UsageDaily
@@ -197,3 +197,36 @@ def test_a_settlement_that_waits_for_its_sums_to_be_taken_back_to_the_trigger_is
                 owner.execute(statement.encode())
     with platform():
         assert (TokenUsage.objects.count(), UsageDaily.objects.get().calls) == (1, 1)
+
+
+RULES = "token_usages_calls_are_not_negative"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "tokens", "rule"),
+    [
+        ("hold_usd = 0", (-1, 20, 0, 0, 0), RULES),
+        ("hold_usd = 0", (100, -1, 0, 0, 0), RULES),
+        ("hold_usd = 0", (100, 20, -1, 0, 0), RULES),
+        ("hold_usd = 0", (100, 20, 0, 0, -1), RULES),
+        ("hold_usd = 0", (100, 20, 0, 1, 2), RULES),
+        ("run_created_at = run_created_at - interval '1 day'", (100, 20, 0, 0, 0), "token_usages_belong_to_run"),
+    ],
+)
+def test_a_settlement_is_held_to_the_ledgers_rules_without_its_trigger(
+    change: str, tokens: tuple[int, ...], rule: str
+) -> None:
+    run = running_run()
+    call = opened_call(run)
+    settle = "SELECT gateway_settle_call(%s, 'req_1', %s, %s, %s, %s, %s, false, %s)"
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE gateway_calls SET {change} WHERE request_id = %s", [call])  # noqa: S608 - ours
+        with pytest.raises(IntegrityError) as refused, transaction.atomic():
+            cursor.execute(settle, [call, *tokens, b"p" * 32])
+        assert refused.value.__cause__.diag.constraint_name == rule  # type: ignore[union-attr]
+        assert list(GatewayCall.objects.values_list("request_id", flat=True)) == [call]
+        assert not TokenUsage.objects.exists()
+        assert not UsageDaily.objects.exists()
+        cursor.execute("SELECT current_setting('paid.sums', true)")
+        assert cursor.fetchone() in {(None,), ("",)}
