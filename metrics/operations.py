@@ -68,17 +68,28 @@ def reopen_escrow(*, run: AgentRun, limit_usd: Decimal, more_usd: Decimal = NOTH
 
 
 def close_escrow(*, run: AgentRun) -> Decimal:
-    """End the run's escrow; gives what goes back to its budgets. A second call gives 0."""
+    """End the run's escrow; gives what goes back to its budgets. A second call gives 0.
+
+    What the run spent is in its row then: close before it ends, and `run` read anew says all of it.
+    """
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT escrow_close(%s)", [run.pk])
         return Decimal(cursor.fetchone()[0])
 
 
+def post_spend(*, run: AgentRun) -> None:
+    """Bring what the run's calls came to into its row now; the gateway does so within half a second."""
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT spend_post(%s)", [run.pk])
+
+
 def sweep_escrows() -> int:
-    """Close the escrows of runs that ended without closing them; gives how many."""
+    """Close the escrows of runs that ended without closing them, and post what was left unposted; gives how many."""
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT escrow_sweep()")
-        return int(cursor.fetchone()[0])
+        (closed,) = cursor.fetchone()
+        cursor.execute("SELECT spend_post_all()")
+    return int(closed)
 
 
 def correct_usage(

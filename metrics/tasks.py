@@ -55,7 +55,7 @@ def tell_budget_alerts() -> int:
 
 @shared_task
 def return_escrows() -> int:
-    """Close escrows of runs that ended without, whatever died: the gateway sweeps too, but may be what died."""
+    """Close escrows of runs that ended without, post what is unposted: the gateway does too, but may be what died."""
     swept = sweep_escrows()
     if swept:
         log.warning("escrows_returned", count=swept)

@@ -147,9 +147,8 @@ def _fail_lost_run(run_id: int) -> None:
         if run is None:
             return
         logger.warning("Run %s has no workflow any more", run_id)
+        close_escrow(run=run)
         close_choice(run=run, why="The run ended before it answered.", is_stopped=True)
         end_open_steps(run=run, except_for=StepName.FINISH, status=StepStatus.FAILED, detail=LOST)
         if finish_run(run=run, status=RunStatus.FAILED, error_code="workflow_lost", error=LOST):
             note(run=run, text=f"The run failed (workflow_lost). {LOST}")
-    with released_connections():
-        close_escrow(run=run)

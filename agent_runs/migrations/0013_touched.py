@@ -11,5 +11,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        SqlFile("agent_runs", "touched"),
+        SqlFile("agent_runs", "former/touched_0013"),
     ]

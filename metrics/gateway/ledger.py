@@ -29,6 +29,7 @@ RELEASE_CALL = Question("release_call", "SELECT gateway_release_call($1)")
 SETTLE_CALL = Question("settle_call", "SELECT gateway_settle_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
 SWEEP_CALLS = Question("sweep_calls", "SELECT gateway_sweep_calls($1, $2, $3)")
 SWEEP_ESCROWS = Question("sweep_escrows", "SELECT escrow_sweep()")
+POST = Question("post", "SELECT spend_post_all()")
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,12 @@ class Ledger:
         (swept,) = await self._one(SWEEP_CALLS, self.gateway_id, started_at, oldest)
         # Apart: escrows come before the sums of a day, which the transaction above has locked.
         await self._tell(SWEEP_ESCROWS)
+        await self.post()
         return int(swept)
+
+    async def post(self) -> None:
+        """Bring what settlements left on escrows, by whomever, into their runs."""
+        await self._tell(POST)
 
     async def _ask(self, question: Question, *values: Value) -> Row | None:
         async with self._pool.connection() as connection:

@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 
 from metrics.gateway.anthropic import Tokens
 from metrics.gateway.ledger import Ledger, Settlement
+from metrics.gateway.poster import Poster
 
 logger = logging.getLogger("paid.gateway")
 
@@ -26,10 +27,11 @@ class Settler:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._poster = Poster(ledger)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def settle(self, settlement: Settlement) -> None:
-        await self._until_done(settlement.request_id, lambda: self._ledger.settle(settlement))
+        await self._until_done(settlement.request_id, lambda: self._settle(settlement))
 
     async def release(self, request_id: UUID) -> None:
         await self._until_done(request_id, lambda: self._ledger.release(request_id))
@@ -41,6 +43,11 @@ class Settler:
     async def finish(self) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=SHUTDOWN_SECONDS)
+        await self._poster.finish()
+
+    async def _settle(self, settlement: Settlement) -> None:
+        await self._ledger.settle(settlement)
+        self._poster.due()
 
     async def _until_done(self, request_id: UUID, write: Callable[[], Awaitable[None]]) -> None:
         await asyncio.wait({self._start(self._retry(request_id, write))}, timeout=WAIT_SECONDS)

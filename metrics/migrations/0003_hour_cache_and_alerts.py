@@ -157,6 +157,6 @@ class Migration(migrations.Migration):
         ReplaceSqlFile("metrics", "former/escrow_0003", "former/escrow"),
         ReplaceSqlFile("metrics", "former/gateway_calls_0003", "former/gateway_calls"),
         ReplaceSqlFile("metrics", "former/corrections_0003", "former/corrections"),
-        ReplaceSqlFile("metrics", "reconcile", "former/reconcile"),
+        ReplaceSqlFile("metrics", "former/reconcile_0021", "former/reconcile"),
         SqlFile("metrics", "alerts"),
     ]

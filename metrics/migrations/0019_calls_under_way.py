@@ -19,9 +19,9 @@ class Migration(migrations.Migration):
             name='called_at',
             field=models.DateTimeField(null=True),
         ),
-        ReplaceSqlFile('metrics', 'escrow', 'former/escrow_0003'),
+        ReplaceSqlFile('metrics', 'former/escrow_0021', 'former/escrow_0003'),
         ReplaceSqlFile('metrics', 'former/gateway_calls_0019', 'former/gateway_calls_0011'),
-        ReplaceSqlFile('metrics', 'corrections', 'former/corrections_0003'),
+        ReplaceSqlFile('metrics', 'former/corrections_0021', 'former/corrections_0003'),
         migrations.SeparateDatabaseAndState(
             database_operations=[
                 SqlFile('metrics', 'calls_under_way'),

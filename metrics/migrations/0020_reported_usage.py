@@ -17,5 +17,5 @@ class Migration(migrations.Migration):
             name="is_reported",
             field=models.BooleanField(db_default=False, default=False),
         ),
-        SqlFile("metrics", "reported_usage"),
+        SqlFile("metrics", "former/reported_usage_0021"),
     ]

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
 
     operations = [
         SqlFile("metrics", "settled_sums"),
-        ReplaceSqlFile("metrics", "gateway_calls", "former/gateway_calls_0019"),
+        ReplaceSqlFile("metrics", "former/gateway_calls_0021", "former/gateway_calls_0019"),
         ReplaceSqlFile("metrics", "ledger_sums", "former/ledger_sums_0016"),
     ]

@@ -61,7 +61,10 @@ class CostBudget(Changed):
 
 
 class BudgetReservation(Created):
-    """A run's escrow: taken once from its budgets, drawn down per call, returned with the end of the run."""
+    """A run's escrow: taken once from its budgets, drawn down per call, returned with the end of the run.
+
+    What calls came to since they were last posted (metrics/sql/posting.sql) is not in the run's own sums yet.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     project_id = models.BigIntegerField()
@@ -73,6 +76,15 @@ class BudgetReservation(Created):
     granted_usd = usd(default=0, db_default=0)  # by people, beyond the run's own limit
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    unposted_calls = models.BigIntegerField(default=0, db_default=0)
+    unposted_unpriced_calls = models.BigIntegerField(default=0, db_default=0)
+    unposted_usd = usd(default=0, db_default=0)
+    unposted_input_tokens = models.BigIntegerField(default=0, db_default=0)
+    unposted_output_tokens = models.BigIntegerField(default=0, db_default=0)
+    unposted_cache_read_tokens = models.BigIntegerField(default=0, db_default=0)
+    unposted_cache_write_tokens = models.BigIntegerField(default=0, db_default=0)
+    # Something is unposted although the escrow is closed. Posting finds open ones by `budget_reservations_held`.
+    is_late = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "budget_reservations"
@@ -93,6 +105,7 @@ class BudgetReservation(Created):
             models.Index(
                 fields=["account", "project_id"], condition=Q(closed_at__isnull=True), name="budget_reservations_held"
             ),
+            models.Index(fields=["agent_run"], condition=Q(is_late=True), name="budget_reservations_late"),
         ]
 
     def __str__(self) -> str:

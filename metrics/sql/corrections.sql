@@ -20,7 +20,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the ledger has no call %', p_request_id USING ERRCODE = 'PA404';
     END IF;
-    PERFORM 1 FROM agent_runs a WHERE a.id = booked.agent_run_id FOR NO KEY UPDATE;
+    -- The call itself may still be on its way into the run's sums.
+    PERFORM spend_post(booked.agent_run_id);
     SELECT u.payload_hash INTO known
     FROM token_usages u WHERE u.run_created_at = p_run_created_at AND u.request_id = p_correction_id;
     IF FOUND THEN

@@ -155,16 +155,16 @@ END
 $$;
 
 -- name: escrow_close
--- Ends a run's escrow and gives what goes back to the budgets; 0 when it was closed before.
--- Locks the run before its escrow, as settling a call does: a late call and the run's end cannot deadlock.
+-- Ends a run's escrow and gives what goes back to the budgets; 0 when it was closed before. What its calls came to is in
+-- the run's sums then. Locks the run before its escrow, as all do who lock both.
 CREATE FUNCTION escrow_close(p_run_id bigint) RETURNS numeric
 LANGUAGE plpgsql
 AS $$
 DECLARE
     rest numeric;
 BEGIN
-    PERFORM 1 FROM agent_runs a WHERE a.id = p_run_id FOR NO KEY UPDATE;
-    UPDATE budget_reservations r SET closed_at = now()
+    PERFORM spend_post(p_run_id);
+    UPDATE budget_reservations r SET closed_at = now(), is_late = r.unposted_calls > 0
     WHERE r.agent_run_id = p_run_id AND r.closed_at IS NULL
     RETURNING r.amount_usd - r.drawn_usd INTO rest;
     RETURN coalesce(rest, 0);
@@ -172,18 +172,30 @@ END
 $$;
 
 -- name: escrow_sweep
--- Closes escrows that nobody closed, of runs that have ended or whose time is over; gives how many.
+-- Closes escrows that nobody closed, of runs that have ended or whose time is over; gives how many. A run that somebody
+-- holds is left to the next sweep. Alone, as posting is (posting.sql).
 CREATE FUNCTION escrow_sweep() RETURNS bigint
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-    WITH closed AS (
-        UPDATE budget_reservations r SET closed_at = now()
-        FROM agent_runs a
-        WHERE r.closed_at IS NULL AND a.id = r.agent_run_id
-          AND (a.finished_at IS NOT NULL OR r.expires_at < now())
-        RETURNING 1
-    )
-    SELECT count(*) FROM closed
+DECLARE
+    of_run bigint;
+    closed bigint := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('spend_post_all'));
+    FOR of_run IN
+        SELECT r.agent_run_id
+        FROM budget_reservations r JOIN agent_runs a ON a.id = r.agent_run_id
+        WHERE r.closed_at IS NULL AND (a.finished_at IS NOT NULL OR r.expires_at < now())
+        ORDER BY 1
+    LOOP
+        PERFORM 1 FROM agent_runs a WHERE a.id = of_run FOR NO KEY UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            PERFORM escrow_close(of_run);
+            closed := closed + 1;
+        END IF;
+    END LOOP;
+    RETURN closed;
+END
 $$;
 
 -- name: escrow_privileges

@@ -108,11 +108,12 @@ AS $$
 $$;
 
 -- name: gateway_settle_call
--- A call's way into the ledger: ends the call, adds to the run's sums, draws the escrow down, inserts the row and adds it
--- to the days' sums. The same report twice changes nothing; another one under the same id is error PA409. For a call that
--- is over already, `p_run_created_at` says where its row is; without it, as gateways from before ask, every partition is
--- looked through.
--- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share.
+-- A call's way into the ledger: ends the call, draws its run's escrow down and leaves there what it came to (posting.sql),
+-- inserts the row and adds it to the days' sums. The same report twice changes nothing; another one under the same id is
+-- error PA409. For a call that is over already, `p_run_created_at` says where its row is; without it, as gateways from
+-- before ask, every partition is looked through.
+-- Rows are locked in one order everywhere: call, run, escrow, and last the days' sums, which runs share. The run is only
+-- read here.
 -- Each statement changes what it locks: of two reports of one call the second waits for the first and finds it gone.
 -- The sums are added here and not by the ledger's trigger (ledger_sums.sql), which would look all of it up again: each
 -- statement costs more than the rows that it touches. As the owner, because nobody else may write them.
@@ -139,6 +140,7 @@ DECLARE
     of_day date;
     of_slot smallint;
     unpriced_more integer;
+    spent_usd numeric;
     summed_by text;
 BEGIN
     DELETE FROM gateway_calls c WHERE c.request_id = p_request_id
@@ -154,28 +156,33 @@ BEGIN
     is_priced := cost_usd IS NOT NULL;
     cost_usd := coalesce(cost_usd, 0);
     unpriced_more := (NOT is_priced)::integer;
-    UPDATE agent_runs a SET
-        input_tokens = a.input_tokens + p_input,
-        output_tokens = a.output_tokens + p_output,
-        cache_read_tokens = a.cache_read_tokens + p_cache_read,
-        cache_write_tokens = a.cache_write_tokens + p_cache_write,
-        cost_usd = a.cost_usd + gateway_settle_call.cost_usd,
-        unpriced_calls = a.unpriced_calls + unpriced_more,
-        updated_at = statement_timestamp()
-    WHERE a.id = of_run AND a.account_id = of_account AND a.created_at = run_began
-    RETURNING a.project_id, a.prompt_version_id, coalesce(a.requested_by_id, 0) INTO of_project, of_version, of_person;
+    -- A provider that counted more than the worst case is still paid in full by the ledger; the escrow ends at zero.
+    UPDATE budget_reservations r SET
+        drawn_usd = least(r.amount_usd, r.drawn_usd + gateway_settle_call.cost_usd),
+        unposted_calls = r.unposted_calls + 1,
+        unposted_unpriced_calls = r.unposted_unpriced_calls + unpriced_more,
+        unposted_usd = r.unposted_usd + gateway_settle_call.cost_usd,
+        unposted_input_tokens = r.unposted_input_tokens + p_input,
+        unposted_output_tokens = r.unposted_output_tokens + p_output,
+        unposted_cache_read_tokens = r.unposted_cache_read_tokens + p_cache_read,
+        unposted_cache_write_tokens = r.unposted_cache_write_tokens + p_cache_write,
+        is_late = r.closed_at IS NOT NULL
+    FROM agent_runs a
+    WHERE r.agent_run_id = of_run AND a.id = of_run AND a.account_id = of_account AND a.created_at = run_began
+    RETURNING a.project_id, a.prompt_version_id, coalesce(a.requested_by_id, 0), a.cost_usd + r.unposted_usd
+    INTO of_project, of_version, of_person, spent_usd;
     IF NOT FOUND THEN
         PERFORM ledger_refuse_rows();
     END IF;
-    -- A provider that counted more than the worst case is still paid in full by the ledger; the escrow ends at zero.
-    UPDATE budget_reservations r SET drawn_usd = least(r.amount_usd, r.drawn_usd + gateway_settle_call.cost_usd)
-    WHERE r.agent_run_id = of_run;
     -- Of ledger_broken_rule, what a call's row can break.
     IF p_input < 0 OR p_output < 0 OR p_cache_read < 0 OR p_cache_write_1h < 0 OR p_cache_write < p_cache_write_1h
        OR cost_usd < 0 THEN
         PERFORM ledger_refuse_row('token_usages_calls_are_not_negative');
     ELSIF cost_usd = 'NaN' THEN
         PERFORM ledger_refuse_row('token_usages_cost_is_a_number');
+    ELSIF spent_usd >= 100000000 THEN
+        -- More than its run's sums can hold: posting could never add it.
+        RAISE EXCEPTION 'run % would have cost % USD', of_run, spent_usd USING ERRCODE = 'numeric_value_out_of_range';
     END IF;
     summed_by := set_config('paid.sums', 'settled', true);
     INSERT INTO token_usages AS u (
@@ -247,8 +254,8 @@ $$;
 -- name: gateway_sweep_calls
 -- Settles, as estimated, the calls that a gateway left open: its own of an earlier life, and
 -- anybody's that are older than any call may be. Gives how many. A call that is being settled is left alone: to wait
--- for it with a run locked would be to wait in a circle.
--- All runs are locked before the first sum of a day, which runs share: between two of them it would be a circle, too.
+-- for it with an escrow locked would be to wait in a circle.
+-- All escrows are locked before the first sum of a day, which runs share: between two of them it would be a circle, too.
 -- A call that the ledger cannot take stays open, and the log says so: it is one tenant's, the others are everybody's.
 CREATE FUNCTION gateway_sweep_calls(p_gateway_id text, p_started_at timestamptz, p_oldest timestamptz)
 RETURNS bigint
@@ -258,12 +265,12 @@ DECLARE
     call record;
     swept bigint := 0;
 BEGIN
-    PERFORM 1 FROM agent_runs a
-    WHERE a.id IN (
+    PERFORM 1 FROM budget_reservations r
+    WHERE r.agent_run_id IN (
         SELECT c.agent_run_id FROM gateway_calls c
         WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
     )
-    ORDER BY a.id FOR NO KEY UPDATE;
+    ORDER BY r.agent_run_id FOR UPDATE;
     FOR call IN
         SELECT c.* FROM gateway_calls c
         WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest

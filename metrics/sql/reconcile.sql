@@ -86,13 +86,14 @@ END
 $$;
 
 -- name: run_cost_drift
--- Runs whose own sums differ from their ledger rows.
+-- Runs whose sums, with what is still unposted of them, differ from their ledger rows.
 CREATE FUNCTION run_cost_drift()
 RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
 LANGUAGE sql STABLE
 AS $$
-    SELECT a.id, coalesce(l.usd, 0), a.cost_usd
+    SELECT a.id, coalesce(l.usd, 0), a.cost_usd + coalesce(r.unposted_usd, 0)
     FROM agent_runs a
+    LEFT JOIN budget_reservations r ON r.agent_run_id = a.id
     LEFT JOIN (
         SELECT u.agent_run_id, sum(u.cost_usd) AS usd,
                sum(u.input_tokens) AS input, sum(u.output_tokens) AS output,
@@ -102,7 +103,12 @@ AS $$
         FROM token_usages u GROUP BY 1
     ) l ON l.agent_run_id = a.id
     WHERE a.created_at >= (SELECT min(u.run_created_at) FROM token_usages u)
-      AND (a.cost_usd, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens, a.unpriced_calls)
+      AND (a.cost_usd + coalesce(r.unposted_usd, 0),
+           a.input_tokens + coalesce(r.unposted_input_tokens, 0),
+           a.output_tokens + coalesce(r.unposted_output_tokens, 0),
+           a.cache_read_tokens + coalesce(r.unposted_cache_read_tokens, 0),
+           a.cache_write_tokens + coalesce(r.unposted_cache_write_tokens, 0),
+           a.unpriced_calls + coalesce(r.unposted_unpriced_calls, 0))
           IS DISTINCT FROM (coalesce(l.usd, 0), coalesce(l.input, 0), coalesce(l.output, 0),
                             coalesce(l.cache_read, 0), coalesce(l.cache_write, 0), coalesce(l.unpriced, 0))
     ORDER BY 1
@@ -110,7 +116,8 @@ $$;
 
 -- name: run_cost_repair
 -- Sets the sums of drifted runs to their ledger rows and gives what they were.
--- Each run is locked first, as settling a call does, and counted again under the lock: none changes in between.
+-- Each run is posted first, which locks it and its escrow, and its rows are counted again under the locks: none is
+-- added in between.
 CREATE FUNCTION run_cost_repair()
 RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
 LANGUAGE plpgsql
@@ -119,7 +126,7 @@ DECLARE
     drift record;
 BEGIN
     FOR drift IN SELECT * FROM run_cost_drift() LOOP
-        PERFORM 1 FROM agent_runs a WHERE a.id = drift.run_id FOR NO KEY UPDATE;
+        PERFORM spend_post(drift.run_id);
         UPDATE agent_runs a SET
             cost_usd = l.usd, input_tokens = l.input, output_tokens = l.output,
             cache_read_tokens = l.cache_read, cache_write_tokens = l.cache_write, unpriced_calls = l.unpriced

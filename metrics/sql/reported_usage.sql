@@ -20,8 +20,9 @@ DECLARE
     model_id bigint;
     cost numeric;
 BEGIN
+    PERFORM spend_post(p_run_id);
     SELECT a.id, a.account_id, a.project_id, a.created_at, a.status, a.language_model_id, a.cost_usd INTO STRICT run
-    FROM agent_runs a WHERE a.id = p_run_id FOR NO KEY UPDATE;
+    FROM agent_runs a WHERE a.id = p_run_id;
     SELECT u.cost_usd, u.is_priced, u.payload_hash INTO known
     FROM token_usages u WHERE u.run_created_at = run.created_at AND u.request_id = p_request_id;
     IF FOUND THEN

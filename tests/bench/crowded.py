@@ -25,6 +25,7 @@ from agent_runs.logs import LogLine, write_lines
 from agent_runs.models import AgentRun, LogKind
 from metrics.gateway.anthropic import MessagesRequest, Tokens
 from metrics.gateway.ledger import Ledger, Settlement
+from metrics.gateway.poster import Poster
 from metrics.operations import open_escrow
 from paid.lib.tenancy import platform
 from tests.bench.context import Bench
@@ -279,16 +280,19 @@ def _make_searchable(member: Member, share: Share) -> Tally:
 async def _settle_calls(member: Member, share: Share) -> Tally:
     """One gateway: each run asks its model once a second; held before, settled after, as the gateway does it."""
     ledger, tally = Ledger("bench", pool_size=GATEWAY_CONNECTIONS), Tally()
+    poster = Poster(ledger)
     await ledger.open()
     try:
         await asyncio.to_thread(member.wait_for_all)
-        await asyncio.gather(*(_call_for(number, ledger, share, tally) for number in range(len(share.run_ids))))
+        calls = (_call_for(number, ledger, poster, share, tally) for number in range(len(share.run_ids)))
+        await asyncio.gather(*calls)
+        await poster.finish()
     finally:
         await ledger.close()
     return tally
 
 
-async def _call_for(number: int, ledger: Ledger, share: Share, tally: Tally) -> None:
+async def _call_for(number: int, ledger: Ledger, poster: Poster, share: Share, tally: Tally) -> None:
     token_hash = hashlib.sha256(f"crowd-{number}".encode()).digest()
     request = MessagesRequest(b"x" * 4000, "scripted-demo", 500)
     await asyncio.sleep(number % 100 / 100 / CALLS_PER_SECOND)
@@ -304,6 +308,7 @@ async def _call_for(number: int, ledger: Ledger, share: Share, tally: Tally) -> 
                 raise LookupError(f"refused: {hold.refusal}")  # noqa: TRY301 - counted below
             settling = time.monotonic()
             await ledger.settle(Settlement(request_id, admission.run_created_at, TOKENS, "msg", is_estimated=False))
+            poster.due()
         except Exception as error:  # whatever it is, it is counted, and the run goes on
             tally.errors.append(f"{type(error).__name__}: {error}")
         else:

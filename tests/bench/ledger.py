@@ -20,6 +20,7 @@ from django.conf import settings
 from agent_runs.models import AgentRun
 from metrics.gateway.anthropic import MessagesRequest, Tokens
 from metrics.gateway.ledger import Admission, Ledger, Settlement
+from metrics.gateway.poster import Poster
 from metrics.models import BudgetPeriod
 from metrics.operations import open_escrow
 from tests.bench.context import Bench
@@ -52,7 +53,8 @@ VALUES (%s, %s, %s, %s, %s, %s, 'scripted-demo', 1200, 300, 9000, 400, 0.0123, t
 BOOKED = """
 SELECT count(*), coalesce(sum(cost_usd), 0),
        (SELECT coalesce(sum(cost_usd), 0) FROM usage_daily WHERE account_id = %(account)s),
-       (SELECT coalesce(sum(drawn_usd), 0) FROM budget_reservations WHERE account_id = %(account)s)
+       (SELECT coalesce(sum(drawn_usd), 0) FROM budget_reservations WHERE account_id = %(account)s),
+       (SELECT coalesce(sum(cost_usd), 0) FROM agent_runs WHERE account_id = %(account)s)
 FROM token_usages WHERE account_id = %(account)s
 """
 
@@ -95,11 +97,13 @@ def sixteen_writers(bench: Bench) -> Iterator[Figure]:
         )
         owner.execute("VACUUM ANALYZE gateway_calls")
         settled = _by_gateways(writers, "settle", seconds)
-        rows, ledger, daily, drawn = owner.execute(BOOKED, {"account": account}).fetchone() or (0, 0, 0, 0)
+        rows, ledger, daily, drawn, runs = owner.execute(BOOKED, {"account": account}).fetchone() or (0, 0, 0, 0, 0)
     # Each writer made one call before all started.
     done = sum(len(written.settlements) for written in called + settled) + len(writers)
-    if not (rows == done and ledger == daily == drawn):
-        raise AssertionError(f"{done} settled, {rows} booked: ledger {ledger}, sums {daily}, drawn {drawn}")
+    if not (rows == done and ledger == daily == drawn == runs):
+        raise AssertionError(
+            f"{done} settled, {rows} booked: ledger {ledger}, sums {daily}, drawn {drawn}, runs {runs}"
+        )
     timings = Timings.of_seconds([taken for written in settled for taken in written.settlements])
     yield Figure(
         f"ledger rows/s, {len(writers)} writers on one project, one row a transaction",
@@ -167,15 +171,17 @@ def _work_as_gateway(member: Member, share: Share) -> Written:
 
 async def _use_ledger(member: Member, share: Share) -> Written:
     ledger = Ledger(f"bench-{member.number}", pool_size=len(share.writers))
+    poster = Poster(ledger)
     await ledger.open()
     try:
         work = _settle if share.task == "settle" else _call
-        ready = [await _prepared(writer, share.task, ledger) for writer in share.writers]
+        ready = [await _prepared(writer, share.task, ledger, poster) for writer in share.writers]
         # All connections before the start: as many questions at once as there are writers.
         await asyncio.gather(*(ledger.now() for _ in share.writers))
         begin = await asyncio.to_thread(member.wait_for_all)
-        done = await asyncio.gather(*(work(each, ledger, begin + share.seconds) for each in ready))
+        done = await asyncio.gather(*(work(each, ledger, poster, begin + share.seconds) for each in ready))
         seconds = time.monotonic() - begin
+        await poster.finish()
     finally:
         await ledger.close()
     holds, settlements = [one for each, _ in done for one in each], [one for _, each in done for one in each]
@@ -190,12 +196,12 @@ class _Ready:
     held: list[UUID]
 
 
-async def _prepared(writer: Writer, task: str, ledger: Ledger) -> _Ready:
+async def _prepared(writer: Writer, task: str, ledger: Ledger, poster: Poster) -> _Ready:
     admission = await ledger.admit(hashlib.sha256(writer.token.encode()).digest(), MODEL)
     if admission is None:
         raise LookupError(f"{writer.token} is not known")
     if task == "call":
-        await _one_call(ledger, admission)
+        await _one_call(ledger, poster, admission)
         return _Ready(admission, [])
     with _connected() as connection:
         rows = connection.execute(
@@ -204,30 +210,32 @@ async def _prepared(writer: Writer, task: str, ledger: Ledger) -> _Ready:
     return _Ready(admission, [row[0] for row in rows])
 
 
-async def _call(ready: _Ready, ledger: Ledger, end: float) -> tuple[list[float], list[float]]:
+async def _call(ready: _Ready, ledger: Ledger, poster: Poster, end: float) -> tuple[list[float], list[float]]:
     holds, settlements = [], []
     while time.monotonic() < end:
-        held, settled = await _one_call(ledger, ready.admission)
+        held, settled = await _one_call(ledger, poster, ready.admission)
         holds.append(held)
         settlements.append(settled)
     return holds, settlements
 
 
-async def _one_call(ledger: Ledger, admission: Admission) -> tuple[float, float]:
+async def _one_call(ledger: Ledger, poster: Poster, admission: Admission) -> tuple[float, float]:
     begin, request_id = time.monotonic(), uuid4()
     hold = await ledger.open_call(request_id, admission, REQUEST)
     if hold.refusal:
         raise LookupError(f"refused: {hold.refusal}")
     held = time.monotonic()
     await ledger.settle(Settlement(request_id, admission.run_created_at, TOKENS, "msg", is_estimated=False))
+    poster.due()
     return held - begin, time.monotonic() - held
 
 
-async def _settle(ready: _Ready, ledger: Ledger, end: float) -> tuple[list[float], list[float]]:
+async def _settle(ready: _Ready, ledger: Ledger, poster: Poster, end: float) -> tuple[list[float], list[float]]:
     held, taken = list(ready.held), []
     while held and time.monotonic() < end:
         began = time.monotonic()
         await ledger.settle(Settlement(held.pop(), ready.admission.run_created_at, TOKENS, "msg", is_estimated=False))
+        poster.due()
         taken.append(time.monotonic() - began)
     return [], taken
 

@@ -20,7 +20,7 @@ from agent_runs.models import AgentRun
 from metrics.analytics.spend import Spend, spend_by
 from metrics.errors import BudgetExhausted, OwnLimitReached
 from metrics.models import BudgetReservation, TokenUsage, UsageDaily
-from metrics.operations import close_escrow, correct_usage, open_escrow, reopen_escrow
+from metrics.operations import close_escrow, correct_usage, open_escrow, post_spend, reopen_escrow
 from metrics.querysets import cost_of_run
 from paid.lib.tenancy import platform, tenant
 from tests.metrics.records import Tenant, add_price, make_budget, make_run, make_tenant
@@ -132,6 +132,7 @@ def test_a_class_without_a_price_makes_the_call_unpriced_only_when_it_has_tokens
 
 def test_settling_books_the_row_the_day_the_run_and_the_escrow(owner: Tenant) -> None:
     run = settled_run(owner, calls=3)
+    post_spend(run=run)
     with tenant(owner.account.pk):
         booked = cost_of_run(run.pk)
         run.refresh_from_db()
@@ -247,6 +248,7 @@ def test_reconciling_mends_a_day_that_drifted_and_says_what_it_was(owner: Tenant
 
 def test_reconciling_mends_a_run_whose_total_drifted_and_says_what_it_was(owner: Tenant) -> None:
     run = settled_run(owner)
+    post_spend(run=run)
     with platform():
         AgentRun.objects.filter(pk=run.pk).update(cost_usd=Decimal(1))
     report, code = reconcile()

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 
 from agent_runs.models import AgentRun
 from metrics.models import GatewayCall, SpendDaily, TokenUsage, UsageDaily
-from metrics.operations import open_escrow
+from metrics.operations import open_escrow, post_spend
 from paid.lib.tenancy import platform
 from tests.database import owner_connection
 from tests.metrics.records import make_run, make_tenant
@@ -25,14 +25,14 @@ SETTLE = "SELECT cost_usd, is_new FROM gateway_settle_call(%s, 'req_1', 100, 20,
 SWEEP = "SELECT gateway_sweep_calls('test', now() + interval '1 hour', now())"
 REPORT = "SELECT outcome FROM ledger_report_usage(%s, %s, 'req_2', 'scripted-demo', now(), 10, 10, 0, 0, 0, %s)"
 WAITS = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-# What a settlement changes, and which indexes hold any of it.
+# What settlements and their posting change, and which indexes hold any of it.
 INDEXED = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_attribute
   ON attrelid = indrelid AND attnum = ANY (indkey::smallint[])
 WHERE (indrelid = 'agent_runs'::regclass AND attname IN (
          'input_tokens', 'output_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cost_usd', 'unpriced_calls',
          'updated_at'))
-   OR (indrelid = 'budget_reservations'::regclass AND attname = 'drawn_usd')
+   OR (indrelid = 'budget_reservations'::regclass AND (attname = 'drawn_usd' OR attname LIKE 'unposted%'))
 """
 
 
@@ -85,6 +85,7 @@ def test_of_two_reports_at_once_the_second_finds_the_call_settled(
         late.join(60)
     assert was_new is not None
     assert (was_new[1], answers) == (True, [(was_new[0], False)])
+    post_spend(run=run)
     with platform():
         assert TokenUsage.objects.filter(agent_run_id=run.pk).count() == 1
         assert AgentRun.objects.get(pk=run.pk).cost_usd == was_new[0]
@@ -131,7 +132,7 @@ def test_a_sweep_and_a_report_that_add_to_the_same_sums_do_not_wait_in_a_circle(
     swept: list[Any] = []
     with another_gateway() as reporter, another_gateway() as sweeper, another_gateway() as watcher:
         watcher.autocommit = True
-        reporter.execute("SELECT FROM agent_runs WHERE id = %s FOR NO KEY UPDATE", [runs[16].pk])
+        reporter.execute("SELECT spend_post(%s)", [runs[16].pk])
         sweeping = threading.Thread(target=lambda: swept.append(sweeper.execute(SWEEP).fetchone()))
         sweeping.start()
         eventually(lambda: watcher.execute(WAITS, [sweeper.info.backend_pid]).fetchone() == (True,))
@@ -160,12 +161,13 @@ def test_no_index_holds_what_a_settlement_changes_in_run_and_escrow() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_settlement_and_a_save_of_what_was_read_before_both_say_when_they_changed_the_run() -> None:
+def test_posting_and_a_save_of_what_was_read_before_both_say_when_they_changed_the_run() -> None:
     run = running_run()
     with platform():
         stale, call = AgentRun.objects.get(pk=run.pk), opened_call(run)
     with platform(), connection.cursor() as cursor:
         cursor.execute(SETTLE, [call, b"p" * 32])
+    post_spend(run=run)
     with platform():
         settled = AgentRun.objects.get(pk=run.pk)
     with platform():
@@ -181,6 +183,8 @@ def test_a_settlement_that_waits_for_its_sums_to_be_taken_back_to_the_trigger_is
 ) -> None:
     call = opened_call(running_run())
     operations = import_module("metrics.migrations.0021_settled_sums").Migration.operations
+    # What a later migration has made of the settlement.
+    operations = [*operations, import_module("metrics.migrations.0022_posting").Migration.operations[-1]]
 
     with another_gateway() as gateway, owner_connection() as owner:
         for statement in [part for each in reversed(operations) for part in each.reverse_sql]:

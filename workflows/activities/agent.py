@@ -17,6 +17,7 @@ from agent_runs.operations import advance_run, begin_step, end_step, record_outc
 from agent_runs.sandbox import SandboxUnavailable
 from agent_runs.sessions import current_session
 from metrics.affordable import affordable_output_tokens
+from metrics.operations import post_spend
 from paid.lib.tenancy import tenant
 from workflows.activities.outcomes import ALREADY_ENDED, STOPPED, not_startable, outcome_of_agent, retryable
 from workflows.activities.runs import load_run, run_dir_of, workspace_of
@@ -69,6 +70,7 @@ def _launch_and_follow(run: AgentRun, run_dir: str) -> tuple[StepOutcome, AgentR
         # Nothing was started, and never is without its seal.
         activity.logger.exception("The agent of run %s cannot be started on this host", run.pk)
         return not_startable(error), None
+    post_spend(run=run)
     with tenant(run.account_id):
         cost_usd, stop_requested_at = AgentRun.objects.values_list("cost_usd", "stop_requested_at").get(pk=run.pk)
     outcome = outcome_of_agent(exit_record, result, has_spent=cost_usd > 0)

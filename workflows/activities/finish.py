@@ -58,11 +58,13 @@ def finish_run_activity(end: RunEnd) -> None:
         run = load_run(end.run)
         if run is None:
             return
+    # Before the status: what the run spent is in its row when it ends, and is added to the sums of its day once.
+    close_escrow(run=run)
+    with tenant(end.run.account_id):
         begin_step(run=run, name=StepName.FINISH)
         close_choice(run=run, why="The run ended before it answered.", is_stopped=True)
         _finish(run, end)
         end_step(run=run, name=StepName.FINISH)
-    close_escrow(run=run)
     info = activity.info()
     with platform():
         record_ended(

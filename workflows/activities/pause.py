@@ -29,6 +29,7 @@ def pause_run_activity(pause: Pause) -> StepOutcome:
             return STOPPED
         if pause_run(run=run, number=pause.number):
             close_escrow(run=run)
+            run.refresh_from_db(fields=["cost_usd"])
             alert_of_pause(run=run, limit_usd=RunLimits.model_validate(run.limits).cost_usd)
             record_audit_event(
                 account_id=run.account_id,

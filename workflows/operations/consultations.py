@@ -111,6 +111,8 @@ def end_question(*, run: AgentRun, error_code: str = "", error: str = "", is_sto
 
     An error of a question that somebody stopped is that it was stopped.
     """
+    # Before it ends: what the question cost is in its row then.
+    close_escrow(run=run)
     run.refresh_from_db()
     if run.status in LIVE_STATUSES:
         if error and (is_stopped or run.stop_requested_at is not None):
@@ -123,7 +125,6 @@ def end_question(*, run: AgentRun, error_code: str = "", error: str = "", is_sto
             finish_run(run=run, status=RunStatus.COMPLETED)
             set_work_state(issue=run.issue, work_state=WorkState.DONE)
         note(run=run, text=error or DONE)
-    close_escrow(run=run)
 
 
 def _rendered(project: Project, slug: str, context: PromptContext, *, subject: str) -> tuple[PromptVersion, str, str]:
