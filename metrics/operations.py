@@ -84,12 +84,21 @@ def post_spend(*, run: AgentRun) -> None:
 
 
 def sweep_escrows() -> int:
-    """Close the escrows of runs that ended without closing them, and post what was left unposted; gives how many."""
+    """Close the escrows of runs that ended without closing them; gives how many."""
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT escrow_sweep()")
-        (closed,) = cursor.fetchone()
-        cursor.execute("SELECT spend_post_all()")
-    return int(closed)
+        return int(cursor.fetchone()[0])
+
+
+def post_unposted() -> int:
+    """Post what no gateway has posted, each run in a transaction of its own; gives how many runs had something."""
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT spend_unposted()")
+        runs: list[int] = cursor.fetchone()[0] or []
+    for run_id in runs:
+        with platform(), connection.cursor() as cursor:
+            cursor.execute("SELECT spend_post_behind(%s)", [run_id])
+    return len(runs)
 
 
 def correct_usage(

@@ -7,7 +7,7 @@ from celery import shared_task
 
 from metrics.alerts import claim_alerts, raise_alerts, tell_alert
 from metrics.experiments import operations as experiments
-from metrics.operations import sweep_escrows
+from metrics.operations import post_unposted, sweep_escrows
 from metrics.quality.operations import take_late_signals
 from metrics.rollups import fold_closed_days
 
@@ -57,6 +57,7 @@ def tell_budget_alerts() -> int:
 def return_escrows() -> int:
     """Close escrows of runs that ended without, post what is unposted: the gateway does too, but may be what died."""
     swept = sweep_escrows()
+    post_unposted()
     if swept:
         log.warning("escrows_returned", count=swept)
     return swept

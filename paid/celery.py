@@ -28,7 +28,7 @@ app.conf.beat_schedule = {
     "look-at-experiments": {"task": "metrics.tasks.look_at_experiments", "schedule": 60.0},
     "fold-rollups": {"task": "metrics.tasks.fold_rollups", "schedule": crontab(minute="10", hour="4")},
     "tell-budget-alerts": {"task": "metrics.tasks.tell_budget_alerts", "schedule": 60.0},
-    "return-escrows": {"task": "metrics.tasks.return_escrows", "schedule": 300.0},
+    "return-escrows": {"task": "metrics.tasks.return_escrows", "schedule": 60.0},
 }
 
 

@@ -213,7 +213,7 @@ class AgentRun(Changed):
         indexes: ClassVar = [
             # The sweep of live runs and "runs now".
             models.Index(fields=["account", "status"], condition=Q(status__in=LIVE_STATUSES), name="agent_runs_live"),
-            # Keyset pages, newest first, narrowed by what it includes. No index holds what a model call changes (cost,
+            # Keyset pages, newest first, narrowed by what it includes. No index holds what its calls change (cost,
             # tokens), so that these updates touch no index at all.
             models.Index(
                 fields=["account", "-created_at", "-id"],

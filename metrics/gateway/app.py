@@ -218,6 +218,7 @@ class Gateway:
                 swept = await self.ledger.sweep(started_at=started_at, oldest=oldest)
                 if swept:
                     logger.warning("settled %d calls that had been left open, with what was known of them", swept)
+                self.settler.poster.due()
             except (psycopg.Error, PoolTimeout) as error:
                 logger.warning("the sweep of open calls failed (%s)", type(error).__name__)
             await asyncio.sleep(SWEEP_SECONDS)

@@ -1,7 +1,7 @@
 """What the gateway asks of the database: short transactions as the platform, never one open while an answer streams."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +29,8 @@ RELEASE_CALL = Question("release_call", "SELECT gateway_release_call($1)")
 SETTLE_CALL = Question("settle_call", "SELECT gateway_settle_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
 SWEEP_CALLS = Question("sweep_calls", "SELECT gateway_sweep_calls($1, $2, $3)")
 SWEEP_ESCROWS = Question("sweep_escrows", "SELECT escrow_sweep()")
-POST = Question("post", "SELECT spend_post_all()")
+UNPOSTED = Question("unposted", "SELECT spend_unposted()")
+POST = Question("post", "SELECT spend_post_behind($1)")
 
 
 @dataclass(frozen=True)
@@ -178,12 +179,17 @@ class Ledger:
         (swept,) = await self._one(SWEEP_CALLS, self.gateway_id, started_at, oldest)
         # Apart: escrows come before the sums of a day, which the transaction above has locked.
         await self._tell(SWEEP_ESCROWS)
-        await self.post()
         return int(swept)
 
-    async def post(self) -> None:
-        """Bring what settlements left on escrows, by whomever, into their runs."""
-        await self._tell(POST)
+    async def unposted(self) -> Sequence[int]:
+        """The runs of which settlements, by whomever, have left something on their escrows."""
+        runs: Sequence[int] | None
+        (runs,) = await self._one(UNPOSTED)
+        return runs or ()
+
+    async def post(self, run_id: int) -> None:
+        """Bring what is unposted of a run into its row, unless somebody holds the run."""
+        await self._tell(POST, run_id)
 
     async def _ask(self, question: Question, *values: Value) -> Row | None:
         async with self._pool.connection() as connection:

@@ -27,7 +27,7 @@ class Settler:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._poster = Poster(ledger)
+        self.poster = Poster(ledger)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def settle(self, settlement: Settlement) -> None:
@@ -43,11 +43,11 @@ class Settler:
     async def finish(self) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=SHUTDOWN_SECONDS)
-        await self._poster.finish()
+        await self.poster.finish()
 
     async def _settle(self, settlement: Settlement) -> None:
         await self._ledger.settle(settlement)
-        self._poster.due()
+        self.poster.due()
 
     async def _until_done(self, request_id: UUID, write: Callable[[], Awaitable[None]]) -> None:
         await asyncio.wait({self._start(self._retry(request_id, write))}, timeout=WAIT_SECONDS)

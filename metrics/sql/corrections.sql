@@ -35,6 +35,11 @@ BEGIN
     FROM token_usages u
     WHERE u.run_created_at = p_run_created_at AND u.agent_run_id = booked.agent_run_id
       AND p_request_id IN (u.request_id, u.corrects_request_id);
+    -- Before the sums of the days on which calls were booked: a run that has ended is in those of its own day.
+    UPDATE agent_runs a SET
+        cost_usd = a.cost_usd + p_cost_usd - before_usd,
+        unpriced_calls = a.unpriced_calls - is_pricing::integer
+    WHERE a.id = booked.agent_run_id;
     INSERT INTO token_usages (
         account_id, project_id, run_created_at, agent_run_id, request_id, kind, corrects_request_id,
         language_model_id, model_name, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
@@ -44,10 +49,6 @@ BEGIN
         CASE WHEN is_pricing THEN 'pricing' ELSE 'correction' END, p_request_id,
         booked.language_model_id, booked.model_name, 0, 0, 0, 0, p_cost_usd - before_usd, true, content
     );
-    UPDATE agent_runs a SET
-        cost_usd = a.cost_usd + p_cost_usd - before_usd,
-        unpriced_calls = a.unpriced_calls - is_pricing::integer
-    WHERE a.id = booked.agent_run_id;
     -- What a live run may still spend follows what it has spent.
     UPDATE budget_reservations r
     SET drawn_usd = least(r.amount_usd, greatest(0, r.drawn_usd + p_cost_usd - before_usd))

@@ -164,7 +164,7 @@ DECLARE
     rest numeric;
 BEGIN
     PERFORM spend_post(p_run_id);
-    UPDATE budget_reservations r SET closed_at = now(), is_late = r.unposted_calls > 0
+    UPDATE budget_reservations r SET closed_at = now()
     WHERE r.agent_run_id = p_run_id AND r.closed_at IS NULL
     RETURNING r.amount_usd - r.drawn_usd INTO rest;
     RETURN coalesce(rest, 0);
@@ -172,30 +172,19 @@ END
 $$;
 
 -- name: escrow_sweep
--- Closes escrows that nobody closed, of runs that have ended or whose time is over; gives how many. A run that somebody
--- holds is left to the next sweep. Alone, as posting is (posting.sql).
+-- Closes escrows that nobody closed, of runs that have ended or whose time is over; gives how many. What they have
+-- unposted is posted behind (posting.sql).
 CREATE FUNCTION escrow_sweep() RETURNS bigint
-LANGUAGE plpgsql
+LANGUAGE sql
 AS $$
-DECLARE
-    of_run bigint;
-    closed bigint := 0;
-BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('spend_post_all'));
-    FOR of_run IN
-        SELECT r.agent_run_id
-        FROM budget_reservations r JOIN agent_runs a ON a.id = r.agent_run_id
-        WHERE r.closed_at IS NULL AND (a.finished_at IS NOT NULL OR r.expires_at < now())
-        ORDER BY 1
-    LOOP
-        PERFORM 1 FROM agent_runs a WHERE a.id = of_run FOR NO KEY UPDATE SKIP LOCKED;
-        IF FOUND THEN
-            PERFORM escrow_close(of_run);
-            closed := closed + 1;
-        END IF;
-    END LOOP;
-    RETURN closed;
-END
+    WITH closed AS (
+        UPDATE budget_reservations r SET closed_at = now(), is_late = r.unposted_calls > 0
+        FROM agent_runs a
+        WHERE r.closed_at IS NULL AND a.id = r.agent_run_id
+          AND (a.finished_at IS NOT NULL OR r.expires_at < now())
+        RETURNING 1
+    )
+    SELECT count(*) FROM closed
 $$;
 
 -- name: escrow_privileges

@@ -180,8 +180,9 @@ BEGIN
         PERFORM ledger_refuse_row('token_usages_calls_are_not_negative');
     ELSIF cost_usd = 'NaN' THEN
         PERFORM ledger_refuse_row('token_usages_cost_is_a_number');
-    ELSIF spent_usd >= 100000000 THEN
-        -- More than its run's sums can hold: posting could never add it.
+    ELSIF spent_usd >= 50000000 THEN
+        -- Half of what the run's sums can hold, so that posting never fails: the run may be read as it was before the
+        -- last posting.
         RAISE EXCEPTION 'run % would have cost % USD', of_run, spent_usd USING ERRCODE = 'numeric_value_out_of_range';
     END IF;
     summed_by := set_config('paid.sums', 'settled', true);

@@ -3,7 +3,7 @@
 -- A call's settlement (gateway_calls.sql) does so itself, from what it holds in its hands already; the trigger does it
 -- for all other rows.
 -- Sums have one slot of 16 per run, so that concurrent writers of one project do not queue on one row lock: calls of
--- one run wait for each other on the run's row anyway, and runs of one hour have numbers that follow each other.
+-- one run wait for each other on the run's escrow anyway, and runs of one hour have numbers that follow each other.
 
 -- name: ledger_refuse_rows
 -- In place of a foreign key, which partitions that are dropped cannot have.

@@ -115,31 +115,38 @@ AS $$
 $$;
 
 -- name: run_cost_repair
--- Sets the sums of drifted runs to their ledger rows and gives what they were.
--- Each run is posted first, which locks it and its escrow, and its rows are counted again under the locks: none is
--- added in between.
+-- Sets the sums of drifted runs to their ledger rows and gives what they were; what is unposted is among the rows.
+-- All runs and then their escrows are locked first, as settling a call does, and each counted again under the locks: none
+-- changes in between, and nobody who waits for one of them has a sum of its day.
 CREATE FUNCTION run_cost_repair()
 RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    drift record;
+    drifted bigint[] := ARRAY(SELECT d.run_id FROM run_cost_drift() d);
+    ledger record;
 BEGIN
-    FOR drift IN SELECT * FROM run_cost_drift() LOOP
-        PERFORM spend_post(drift.run_id);
+    PERFORM 1 FROM agent_runs a WHERE a.id = ANY (drifted) ORDER BY a.id FOR NO KEY UPDATE;
+    PERFORM 1 FROM budget_reservations r WHERE r.agent_run_id = ANY (drifted) ORDER BY r.agent_run_id FOR UPDATE;
+    FOREACH run_id IN ARRAY drifted LOOP
+        SELECT coalesce(sum(u.cost_usd), 0) AS usd, coalesce(sum(u.input_tokens), 0) AS input,
+               coalesce(sum(u.output_tokens), 0) AS output, coalesce(sum(u.cache_read_tokens), 0) AS cache_read,
+               coalesce(sum(u.cache_write_tokens), 0) AS cache_write,
+               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced)
+                   - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
+        INTO ledger
+        FROM token_usages u WHERE u.agent_run_id = run_cost_repair.run_id;
+        SELECT a.cost_usd + coalesce(r.unposted_usd, 0) INTO run_usd
+        FROM agent_runs a LEFT JOIN budget_reservations r ON r.agent_run_id = a.id
+        WHERE a.id = run_cost_repair.run_id;
         UPDATE agent_runs a SET
-            cost_usd = l.usd, input_tokens = l.input, output_tokens = l.output,
-            cache_read_tokens = l.cache_read, cache_write_tokens = l.cache_write, unpriced_calls = l.unpriced
-        FROM (
-            SELECT coalesce(sum(u.cost_usd), 0) AS usd, coalesce(sum(u.input_tokens), 0) AS input,
-                   coalesce(sum(u.output_tokens), 0) AS output, coalesce(sum(u.cache_read_tokens), 0) AS cache_read,
-                   coalesce(sum(u.cache_write_tokens), 0) AS cache_write,
-                   count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced)
-                       - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
-            FROM token_usages u WHERE u.agent_run_id = drift.run_id
-        ) l
-        WHERE a.id = drift.run_id;
-        RETURN QUERY SELECT drift.run_id, drift.ledger_usd, drift.run_usd;
+            cost_usd = ledger.usd, input_tokens = ledger.input, output_tokens = ledger.output,
+            cache_read_tokens = ledger.cache_read, cache_write_tokens = ledger.cache_write,
+            unpriced_calls = ledger.unpriced
+        WHERE a.id = run_cost_repair.run_id;
+        PERFORM spend_forget(run_id);
+        ledger_usd := ledger.usd;
+        RETURN NEXT;
     END LOOP;
 END
 $$;

@@ -1,5 +1,5 @@
 -- Sums of ended runs by day, kept in the transaction that ends a run. Live runs are not in them: a run changes its
--- status several times and its cost with every model call, and none of that may queue behind a sum.
+-- status several times and its cost with its model calls, and none of that may queue behind a sum.
 
 -- name: run_outcome
 -- What the sums need to know of one run; `sign` is 1 to add it, -1 to take it back.
@@ -116,7 +116,7 @@ CREATE TRIGGER runs_daily_on_insert AFTER INSERT ON agent_runs REFERENCING NEW T
 FOR EACH STATEMENT EXECUTE FUNCTION runs_daily_follow();
 
 -- name: runs_daily_on_update
--- Row by row, unlike the others, which would collect old and new rows of every update: a model call updates its run.
+-- Row by row, unlike the others, which would collect old and new rows of every update: what a run has spent is posted often.
 -- PostgreSQL reads a condition anew in each statement, so it asks one thing; the function looks at the rest.
 CREATE TRIGGER runs_daily_on_update AFTER UPDATE ON agent_runs FOR EACH ROW
 WHEN (coalesce(NEW.finished_at, OLD.finished_at) IS NOT NULL)

@@ -23,7 +23,7 @@ from accounts.models import Account, Role, User
 from agent_runs.models import AgentRun, RunStatus
 from metrics.alerts import claim_alerts, raise_alerts, remove_alert_webhook, set_alert_webhook, tell_alert
 from metrics.models import AlertWebhook, BudgetAlert, BudgetPeriod, CostBudget
-from metrics.operations import close_escrow, open_escrow
+from metrics.operations import close_escrow, open_escrow, post_unposted
 from metrics.tasks import return_escrows, tell_budget_alerts
 from paid.lib.addresses import AddressRefused
 from paid.lib.tenancy import platform, tenant
@@ -142,6 +142,7 @@ def test_a_budget_per_run_is_passed_by_each_run_once(owner: Tenant):
     assert raise_alerts() == 0
     for run in (first, second):
         spend(run, 10_000)
+    post_unposted()
     assert [raise_alerts(), raise_alerts()] == [2, 0]
     with platform():
         assert set(BudgetAlert.objects.values_list("agent_run_id", flat=True)) == {first.pk, second.pk}

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from uuid import uuid4
 
@@ -14,7 +14,8 @@ from agent_runs.operations import finish_run
 from metrics.gateway.ledger import Ledger
 from metrics.gateway.poster import Poster
 from metrics.models import BudgetReservation, RunHistogram, RunsDaily, TokenUsage
-from metrics.operations import close_escrow, correct_usage, open_escrow, post_spend, sweep_escrows
+from metrics.operations import close_escrow, correct_usage, open_escrow, post_spend, post_unposted
+from metrics.tasks import return_escrows
 from paid.lib.sql import SqlFile
 from paid.lib.tenancy import platform
 from tests.database import owner_connection
@@ -23,7 +24,7 @@ from tests.metrics.test_settling import SETTLE, WAITS, another_gateway, opened_c
 
 # 100, 20, 300 and 40 tokens at the prices of tests/metrics/records.py.
 PRICE = Decimal("0.00084")
-POST_ALL = "SELECT spend_post_all()"
+POST = "SELECT spend_post_behind(%s)"
 
 
 def settled(run: AgentRun, calls: int = 1) -> AgentRun:
@@ -32,11 +33,6 @@ def settled(run: AgentRun, calls: int = 1) -> AgentRun:
         with platform(), connection.cursor() as cursor:
             cursor.execute(SETTLE, [call, b"p" * 32])
     return run
-
-
-def post_all() -> None:
-    with platform(), connection.cursor() as cursor:
-        cursor.execute(POST_ALL)
 
 
 def sums(run: AgentRun) -> list[Decimal | int]:
@@ -103,7 +99,7 @@ def test_the_end_of_an_escrow_posts_and_a_call_that_comes_later_is_posted_too() 
         cursor.execute(SETTLE, [late, b"p" * 32])
     assert escrow_of(run).is_late
     assert drifted() == []
-    post_all()
+    post_unposted()
     assert sums(run)[0] == 2 * PRICE
     assert not escrow_of(run).is_late
 
@@ -113,7 +109,7 @@ def test_the_sweep_posts_what_a_gateway_that_died_left_unposted() -> None:
     alive, ended = settled(running_run()), settled(running_run())
     with platform():
         finish_run(run=ended, status=RunStatus.STOPPED)
-    assert sweep_escrows() == 1
+    assert return_escrows() == 1
     assert (sums(alive)[0], sums(ended)[0]) == (PRICE, PRICE)
     assert (escrow_of(alive).closed_at is None, escrow_of(ended).closed_at is None) == (True, False)
 
@@ -135,9 +131,9 @@ def test_a_run_that_somebody_holds_keeps_no_other_from_being_posted() -> None:
     held, free = settled(running_run()), settled(running_run())
     with another_gateway() as worker:
         worker.execute("SELECT FROM agent_runs WHERE id = %s FOR NO KEY UPDATE", [held.pk])
-        post_all()
+        post_unposted()
         assert [sums(held)[0], sums(free)[0]] == [0, PRICE]
-    post_all()
+    post_unposted()
     assert sums(held)[0] == PRICE
 
 
@@ -149,7 +145,7 @@ def test_a_call_that_is_settled_while_its_run_is_posted_is_neither_lost_nor_coun
     call = opened_call(run)
     with another_gateway() as poster, another_gateway() as gateway, another_gateway() as watcher:
         watcher.autocommit = True
-        poster.execute(POST_ALL)
+        poster.execute(POST, [run.pk])
         settling = threading.Thread(target=lambda: gateway.execute(SETTLE, [call, b"p" * 32]), daemon=True)
         settling.start()
         eventually(lambda: watcher.execute(WAITS, [gateway.info.backend_pid]).fetchone() == (True,))
@@ -157,7 +153,7 @@ def test_a_call_that_is_settled_while_its_run_is_posted_is_neither_lost_nor_coun
         settling.join(60)
         gateway.commit()
     assert (sums(run)[0], escrow_of(run).unposted_usd) == (PRICE, PRICE)
-    post_all()
+    post_unposted()
     assert sums(run)[0] == 2 * PRICE
 
 
@@ -188,13 +184,17 @@ def test_a_correction_and_a_settlement_of_its_run_do_not_wait_in_a_circle(
 
 
 @pytest.mark.django_db
-def test_sums_that_come_to_their_end_keep_no_other_run_from_being_posted() -> None:
-    full, other = settled(running_run()), settled(running_run())
+def test_a_repair_counts_what_is_unposted_once() -> None:
+    run = settled(running_run(), calls=2)
     with platform():
-        AgentRun.objects.filter(pk=full.pk).update(cost_usd=Decimal("99999999.999999999999"))
-    post_all()
-    assert (sums(full)[0], sums(other)[0]) == (Decimal("99999999.999999999999"), PRICE)
-    assert escrow_of(full).unposted_usd == PRICE
+        AgentRun.objects.filter(pk=run.pk).update(cost_usd=1)
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT run_id, ledger_usd, run_usd FROM run_cost_repair()")
+        assert cursor.fetchall() == [(run.pk, 2 * PRICE, 1 + 2 * PRICE)]
+    assert [sums(run)[0], escrow_of(run).unposted_usd] == [2 * PRICE, 0]
+    post_unposted()
+    assert sums(run)[0] == 2 * PRICE
+    assert drifted() == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -202,7 +202,7 @@ def test_nothing_is_unposted_any_more_when_the_columns_go() -> None:
     run = settled(running_run())
     close_escrow(run=run)
     with owner_connection() as owner:
-        owner.execute(b"UPDATE budget_reservations SET unposted_calls = 1, unposted_usd = 3")
+        owner.execute(b"UPDATE budget_reservations SET unposted_calls = 1, unposted_usd = 3, is_late = true")
         for statement in SqlFile("metrics", "posting").backwards:
             owner.execute(statement.encode())
         row = owner.execute("SELECT cost_usd FROM agent_runs WHERE id = %s", [run.pk]).fetchone()
@@ -211,13 +211,13 @@ def test_nothing_is_unposted_any_more_when_the_columns_go() -> None:
 
 
 class CountingLedger(Ledger):
-    """Counts how often it posts."""
+    """Counts how often it looked for something to post."""
 
-    posts = 0
+    looks = 0
 
-    async def post(self) -> None:
-        self.posts += 1
-        await super().post()
+    async def unposted(self) -> Sequence[int]:
+        self.looks += 1
+        return await super().unposted()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -236,10 +236,38 @@ def test_calls_of_half_a_second_are_posted_together_and_nothing_when_there_were_
                 for _ in range(calls):
                     poster.due()
                 await poster.finish()
-                counts.append(ledger.posts)
+                counts.append(ledger.looks)
             return counts
         finally:
             await ledger.close()
 
     assert asyncio.run(post()) == [1, 1, 2]
     assert sums(run)[0] == 2 * PRICE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_escrow_that_is_not_to_be_had_keeps_neither_connections_nor_other_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("metrics.gateway.poster.POST_SECONDS", 0.05)
+    held, free = settled(running_run()), settled(running_run())
+
+    async def post() -> None:
+        ledger = Ledger("test", pool_size=2)
+        await ledger.open()
+        try:
+            poster = Poster(ledger)
+            for _ in range(20):
+                poster.due()
+                await asyncio.sleep(0.05)
+                # By the other connection, at any time.
+                await ledger.now()
+            await poster.finish()
+        finally:
+            await ledger.close()
+
+    with another_gateway() as stranger:
+        stranger.execute("SELECT FROM budget_reservations WHERE agent_run_id = %s FOR UPDATE", [held.pk])
+        asyncio.run(post())
+    assert (sums(held)[0], sums(free)[0]) == (Decimal(0), PRICE)
+    assert f"run {held.pk}: what it has spent was not posted (LockNotAvailable)" in caplog.text
