@@ -214,14 +214,24 @@ class Gateway:
     async def _sweep_for_ever(self, started_at: datetime) -> None:
         while True:
             try:
-                oldest = await self.ledger.now() - OLDEST_OPEN_CALL
-                swept = await self.ledger.sweep(started_at=started_at, oldest=oldest)
-                if swept:
-                    logger.warning("settled %d calls that had been left open, with what was known of them", swept)
-                self.settler.poster.due()
+                await self._sweep(started_at)
             except (psycopg.Error, PoolTimeout) as error:
                 logger.warning("the sweep of open calls failed (%s)", type(error).__name__)
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep(self, started_at: datetime) -> None:
+        oldest = await self.ledger.now() - OLDEST_OPEN_CALL
+        swept = 0
+        for call in await self.ledger.left_calls(started_at=started_at, oldest=oldest):
+            try:
+                swept += await self.ledger.sweep_call(call)
+            except psycopg.Error as error:
+                # One tenant's, while the others are everybody's.
+                logger.warning("call %s was left open and cannot be settled: %s", call, error.diag.message_primary)
+        if swept:
+            logger.warning("settled %d calls that had been left open, with what was known of them", swept)
+        await self.ledger.sweep_escrows()
+        self.settler.poster.due()
 
 
 def _why_no_money(hold: Hold, model: str) -> str:

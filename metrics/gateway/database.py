@@ -2,12 +2,14 @@
 
 A connection of its own has that role from its start, and each function prepared: a model call asks two questions, and
 to plan them anew took the server as long as half of its answer. They go over libpq itself, in the function's own types:
-psycopg's cursors look for a type of each value and for a plan of each set of types.
+psycopg's cursors look for a type of each value and for a plan of each set of types, and its waiting brings a reader to
+the event loop and takes it away again for each answer: here one stays.
 
 Behind a pooler in transaction mode (`DATABASE_TRANSACTION_POOLER`) no state of a session lasts, and each question
 brings its role along.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +21,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
-from psycopg import AsyncClientCursor, AsyncConnection, DataError
+from psycopg import AsyncClientCursor, AsyncConnection, DataError, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName, error_from_result
-from psycopg.generators import execute
-from psycopg.pq import ExecStatus, Format
+from psycopg.generators import execute, fetch_many
+from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
@@ -32,6 +34,8 @@ Value = UUID | str | bytes | int | bool | datetime | None
 # Two statements in one message are one transaction, so that the role ends with it. Values are bound by the client: only
 # it may send two at once.
 _AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
+# Longer than a server takes that is there.
+CANCEL_SECONDS = 5.0
 THIS_HOST = ("127.0.0.1", "::1", "localhost")
 # What the server has prepared is not what we think: a question was given up while it was prepared, the session was
 # reset, or a migration has changed the type of a function's result. Nothing was done.
@@ -66,7 +70,15 @@ class Question:
 
 
 class Connection(AsyncConnection[Row]):
-    """To PostgreSQL, with the platform's role from its start."""
+    """To PostgreSQL, with the platform's role from its start.
+
+    The event loop reads its socket while it is open. psycopg's own reading would take that reader's place and leave
+    none, so `wait`, by which all of it goes, and `close` take it away before.
+    """
+
+    _listening: asyncio.AbstractEventLoop | None = None
+    _socket = -1
+    _answered: "asyncio.Future[list[PGresult]] | None" = None
 
     @cached_property
     def _known(self) -> set[Question]:
@@ -110,11 +122,66 @@ class Connection(AsyncConnection[Row]):
         return await self._answer(ExecStatus.TUPLES_OK)
 
     async def _answer(self, expected: ExecStatus) -> PGresult:
+        """What comes of the message that was just handed to libpq."""
         result: PGresult
-        (result,) = await self.wait(execute(self.pgconn))
+        if self.pgconn.flush():
+            # Not all of it is on its way yet.
+            (result,) = await self.wait(execute(self.pgconn))
+        else:
+            (result,) = await self._results()
         if result.status != expected:
             raise error_from_result(result, self.info.encoding)
         return result
+
+    async def _results(self) -> list[PGresult]:
+        loop = asyncio.get_running_loop()
+        if self._listening is None:
+            self._listening, self._socket = loop, self.pgconn.socket
+            loop.add_reader(self._socket, self._read)
+        self._so_far: list[PGresult] = []
+        self._answered = loop.create_future()
+        try:
+            return await self._answered
+        except asyncio.CancelledError:
+            self._answered = None
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                # Whoever is next finds the connection free, and the server has not gone on with it.
+                await self.cancel_safe(timeout=CANCEL_SECONDS)
+                await self.wait(fetch_many(self.pgconn))
+            raise
+        finally:
+            self._answered = None
+
+    def _read(self) -> None:
+        """Called by the loop when there is something to read, or when the server has gone."""
+        try:
+            self.pgconn.consume_input()
+        except OperationalError as error:
+            self._stop_listening()
+            if self._answered is not None and not self._answered.done():
+                self._answered.set_exception(error)
+            return
+        # Only as far as it has come: for the rest libpq would wait, and the whole loop with it.
+        while self._answered is not None and not self._answered.done() and not self.pgconn.is_busy():
+            result = self.pgconn.get_result()
+            if result is None:
+                self._answered.set_result(self._so_far)
+            else:
+                self._so_far.append(result)
+
+    def _stop_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.remove_reader(self._socket)
+            self._listening = None
+
+    async def wait(self, *args: Any, **options: Any) -> Any:
+        self._stop_listening()
+        return await super().wait(*args, **options)
+
+    async def close(self) -> None:
+        # Before the socket's number is another one's.
+        self._stop_listening()
+        await super().close()
 
 
 class PooledConnection(AsyncConnection[Row]):
@@ -156,5 +223,8 @@ def connection_parameters() -> dict[str, Any]:
 def _has_socket(parameters: Mapping[str, Any]) -> bool:
     """Whether the server that these name, on this host, has a Unix socket: a tenth less of each question's time."""
     if not settings.DATABASE_SOCKET_DIRECTORY or parameters.get("host") not in THIS_HOST:
+        return False
+    if parameters.get("channel_binding") == "require":
+        # Only TLS has it, and libpq speaks none by a socket.
         return False
     return (Path(settings.DATABASE_SOCKET_DIRECTORY) / f".s.PGSQL.{parameters.get('port') or 5432}").is_socket()

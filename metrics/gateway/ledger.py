@@ -27,7 +27,8 @@ OPEN_CALL = Question("open_call", "SELECT * FROM gateway_open_call($1, $2, $3, $
 NOTE_CALL = Question("note_call", "SELECT gateway_note_call($1, $2, $3, $4, $5, $6)")
 RELEASE_CALL = Question("release_call", "SELECT gateway_release_call($1)")
 SETTLE_CALL = Question("settle_call", "SELECT gateway_settle_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-SWEEP_CALLS = Question("sweep_calls", "SELECT gateway_sweep_calls($1, $2, $3)")
+LEFT_CALLS = Question("left_calls", "SELECT gateway_left_calls($1, $2, $3)")
+SWEEP_CALL = Question("sweep_call", "SELECT gateway_sweep_call($1)")
 SWEEP_ESCROWS = Question("sweep_escrows", "SELECT escrow_sweep()")
 UNPOSTED = Question("unposted", "SELECT spend_unposted()")
 POST = Question("post", "SELECT spend_post_behind($1)")
@@ -91,7 +92,8 @@ class Ledger:
         self.gateway_id = gateway_id
         self._pool: AsyncConnectionPool[Connection | PooledConnection] = AsyncConnectionPool(
             connection_class=connection_class(),
-            kwargs=connection_parameters(),
+            # Asked for each new connection: a server that starts again need not have its socket any more.
+            kwargs=connection_parameters,
             min_size=1,
             max_size=pool_size,
             timeout=10,
@@ -171,15 +173,20 @@ class Ledger:
             settlement.run_created_at,
         )
 
-    async def sweep(self, *, started_at: datetime, oldest: datetime) -> int:
-        """Settle what an earlier life of this gateway left open and what is older than a call may be; gives how many.
+    async def left_calls(self, *, started_at: datetime, oldest: datetime) -> Sequence[UUID]:
+        """What an earlier life of this gateway left open, and what is older than a call may be."""
+        calls: Sequence[UUID] | None
+        (calls,) = await self._one(LEFT_CALLS, self.gateway_id, started_at, oldest)
+        return calls or ()
 
-        Escrows of runs that ended without closing theirs go back to their budgets too.
-        """
-        (swept,) = await self._one(SWEEP_CALLS, self.gateway_id, started_at, oldest)
-        # Apart: escrows come before the sums of a day, which the transaction above has locked.
+    async def sweep_call(self, request_id: UUID) -> bool:
+        """Settle a call that was left open with what was known of it; False when somebody else does."""
+        (is_swept,) = await self._one(SWEEP_CALL, request_id)
+        return bool(is_swept)
+
+    async def sweep_escrows(self) -> None:
+        """Give escrows of runs that ended without closing theirs back to their budgets."""
         await self._tell(SWEEP_ESCROWS)
-        return int(swept)
 
     async def unposted(self) -> Sequence[int]:
         """The runs of which settlements, by whomever, have left something on their escrows."""
@@ -191,13 +198,21 @@ class Ledger:
         """Bring what is unposted of a run into its row, unless somebody holds the run."""
         await self._tell(POST, run_id)
 
+    # Not `pool.connection()`, which ends with a commit each time: every question is a transaction of its own.
+
     async def _ask(self, question: Question, *values: Value) -> Row | None:
-        async with self._pool.connection() as connection:
+        connection = await self._pool.getconn()
+        try:
             return await connection.ask(question, values)
+        finally:
+            await self._pool.putconn(connection)
 
     async def _tell(self, question: Question, *values: Value) -> None:
-        async with self._pool.connection() as connection:
+        connection = await self._pool.getconn()
+        try:
             await connection.tell(question, values)
+        finally:
+            await self._pool.putconn(connection)
 
     async def _one(self, question: Question, *values: Value) -> Row:
         row = await self._ask(question, *values)

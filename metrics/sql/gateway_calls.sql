@@ -252,44 +252,37 @@ BEGIN
 END
 $$;
 
--- name: gateway_sweep_calls
--- Settles, as estimated, the calls that a gateway left open: its own of an earlier life, and
--- anybody's that are older than any call may be. Gives how many. A call that is being settled is left alone: to wait
--- for it with an escrow locked would be to wait in a circle.
--- All escrows are locked before the first sum of a day, which runs share: between two of them it would be a circle, too.
--- A call that the ledger cannot take stays open, and the log says so: it is one tenant's, the others are everybody's.
-CREATE FUNCTION gateway_sweep_calls(p_gateway_id text, p_started_at timestamptz, p_oldest timestamptz)
-RETURNS bigint
+-- name: gateway_left_calls
+-- The calls that a gateway left open, its own of an earlier life and anybody's that are older than any call may be; NULL
+-- for none.
+CREATE FUNCTION gateway_left_calls(p_gateway_id text, p_started_at timestamptz, p_oldest timestamptz) RETURNS uuid[]
+LANGUAGE sql STABLE
+AS $$
+    SELECT array_agg(c.request_id ORDER BY c.opened_at)
+    FROM gateway_calls c
+    WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
+$$;
+
+-- name: gateway_sweep_call
+-- Settles a call that was left open, as estimated, with what was known of it; gives whether it did. One that somebody is
+-- settling is left to them. Each in a transaction of its own, as calls are settled: what one of them waits for, no other
+-- one holds.
+CREATE FUNCTION gateway_sweep_call(p_request_id uuid) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    call record;
-    swept bigint := 0;
+    call gateway_calls;
 BEGIN
-    PERFORM 1 FROM budget_reservations r
-    WHERE r.agent_run_id IN (
-        SELECT c.agent_run_id FROM gateway_calls c
-        WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
-    )
-    ORDER BY r.agent_run_id FOR UPDATE;
-    FOR call IN
-        SELECT c.* FROM gateway_calls c
-        WHERE (c.gateway_id = p_gateway_id AND c.opened_at < p_started_at) OR c.opened_at < p_oldest
-        ORDER BY c.agent_run_id, c.request_id
-        FOR UPDATE SKIP LOCKED
-    LOOP
-        BEGIN
-            PERFORM gateway_settle_call(
-                call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
-                call.cache_write_tokens, call.cache_write_1h_tokens, true,
-                sha256(convert_to('swept ' || call.request_id, 'UTF8')), call.run_created_at
-            );
-            swept := swept + 1;
-        EXCEPTION WHEN OTHERS THEN
-            RAISE WARNING 'call % of run % cannot be settled: %', call.request_id, call.agent_run_id, SQLERRM;
-        END;
-    END LOOP;
-    RETURN swept;
+    SELECT c.* INTO call FROM gateway_calls c WHERE c.request_id = p_request_id FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM gateway_settle_call(
+        call.request_id, '', call.input_tokens, call.output_tokens, call.cache_read_tokens,
+        call.cache_write_tokens, call.cache_write_1h_tokens, true,
+        sha256(convert_to('swept ' || call.request_id, 'UTF8')), call.run_created_at
+    );
+    RETURN true;
 END
 $$;
 
@@ -302,7 +295,8 @@ REVOKE ALL ON FUNCTION
     gateway_release_call(uuid),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
     gateway_settled_before(uuid, bytea, timestamptz),
-    gateway_sweep_calls(text, timestamptz, timestamptz)
+    gateway_left_calls(text, timestamptz, timestamptz),
+    gateway_sweep_call(uuid)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     gateway_admit(bytea, text),
@@ -311,13 +305,15 @@ GRANT EXECUTE ON FUNCTION
     gateway_release_call(uuid),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
     gateway_settled_before(uuid, bytea, timestamptz),
-    gateway_sweep_calls(text, timestamptz, timestamptz)
+    gateway_left_calls(text, timestamptz, timestamptz),
+    gateway_sweep_call(uuid)
 TO paid_platform;
 
 -- reverse: gateway_calls
 -- Drops what this file made, the callers first.
 DROP FUNCTION
-    gateway_sweep_calls(text, timestamptz, timestamptz),
+    gateway_sweep_call(uuid),
+    gateway_left_calls(text, timestamptz, timestamptz),
     gateway_settle_call(uuid, text, bigint, bigint, bigint, bigint, bigint, boolean, bytea, timestamptz),
     gateway_settled_before(uuid, bytea, timestamptz),
     gateway_release_call(uuid),

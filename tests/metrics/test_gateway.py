@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from agent_runs.models import AgentRun, RunStatus
 from agent_runs.seal import probe_seal
 from metrics.gateway import app
 from metrics.models import BudgetReservation, GatewayCall, TokenUsage
-from metrics.operations import open_escrow
+from metrics.operations import open_escrow, post_spend
 from metrics.querysets import cost_of_run
 from metrics.scripted_model.counters import fingerprint
 from paid.lib.tenancy import platform, tenant
@@ -62,6 +63,11 @@ def is_under_way() -> bool:
         return GatewayCall.objects.exists()
 
 
+def cost_in_row(run: AgentRun) -> Decimal:
+    with platform():
+        return AgentRun.objects.get(pk=run.pk).cost_usd
+
+
 def ledger_rows() -> list[TokenUsage]:
     with platform():
         return list(TokenUsage.objects.order_by("created_at"))
@@ -84,7 +90,9 @@ def test_a_streamed_answer_arrives_byte_for_byte_as_the_provider_sent_it(gateway
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_tokens_and_cost_equal_the_models_own_count_to_the_last_digit(gateway: GatewayServer, stream: bool) -> None:
+def test_tokens_and_cost_equal_the_models_own_count_to_the_last_digit(
+    gateway: GatewayServer, eventually: Callable[[Callable[[], bool]], None], stream: bool
+) -> None:
     owner, run = start_run()
     with gateway.client(TOKEN) as client:
         for number in range(3):
@@ -94,13 +102,14 @@ def test_tokens_and_cost_equal_the_models_own_count_to_the_last_digit(gateway: G
     assert counted["cache_creation_input_tokens"] > 0
     with tenant(owner.account.pk):
         cost = cost_of_run(run.pk)
-        run.refresh_from_db()
         escrow = BudgetReservation.objects.get(agent_run=run)
+    # The gateway posts it by itself.
+    eventually(lambda: cost_in_row(run) == cost.cost_usd)
     assert (cost.calls, cost.input_tokens, cost.output_tokens) == (3, counted["input_tokens"], counted["output_tokens"])
     assert cost.cache_read_tokens == counted["cache_read_input_tokens"]
     assert cost.cache_write_tokens == counted["cache_creation_input_tokens"]
     assert cost.cost_usd == exact_cost(counted)
-    assert run.cost_usd == escrow.drawn_usd == cost.cost_usd
+    assert escrow.drawn_usd == cost.cost_usd
     assert cost.estimated_calls == cost.unpriced_calls == 0
 
 
@@ -285,6 +294,7 @@ def test_an_unpriced_model_shows_as_unpriced_and_not_as_free(gateway: GatewaySer
     (row,) = ledger_rows()
     assert (row.is_priced, row.cost_usd) == (False, Decimal(0))
     assert row.output_tokens > 0
+    post_spend(run=run)
     with tenant(owner.account.pk):
         run.refresh_from_db()
     assert run.unpriced_calls == 1
@@ -369,9 +379,38 @@ def test_what_a_crashed_gateway_left_open_is_settled_by_the_next_start(
     start_gateway: Callable[[], GatewayServer], eventually: Callable[[Callable[[], bool]], None]
 ) -> None:
     _, run = start_run()
+    leave_open(run)
+    start_gateway()
+    eventually(lambda: not is_under_way())
+    (row,) = ledger_rows()
+    assert (row.is_estimated, row.cost_usd) == (True, Decimal("0.00315"))
+    eventually(lambda: cost_in_row(run) == row.cost_usd)
+
+
+def test_a_call_that_the_ledger_cannot_take_keeps_no_other_tenants_call_from_being_swept(
+    start_gateway: Callable[[], GatewayServer],
+    eventually: Callable[[Callable[[], bool]], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (_, full), other = start_run(), make_run(make_tenant())
+    open_escrow(run=other)
+    stuck, left = leave_open(full), leave_open(other)
     with platform():
-        GatewayCall.objects.create(
-            request_id="6b1cf5b8-7a53-4a25-8a30-3f0e4b1f1f00",
+        # More than its sums may come to. Opened first, it is the first of the sweep.
+        AgentRun.objects.filter(pk=full.pk).update(cost_usd=Decimal(50_000_000))
+    start_gateway()
+    eventually(lambda: "settled 1 calls" in caplog.text)
+    assert [row.request_id for row in ledger_rows()] == [left]
+    with platform():
+        assert list(GatewayCall.objects.values_list("request_id", flat=True)) == [stuck]
+    assert f"call {stuck} was left open and cannot be settled: run {full.pk} would have cost" in caplog.text
+
+
+def leave_open(run: AgentRun) -> UUID:
+    """A call of a gateway that died meanwhile."""
+    with platform():
+        call = GatewayCall.objects.create(
+            request_id=uuid4(),
             account_id=run.account_id,
             agent_run_id=run.pk,
             run_created_at=run.created_at,
@@ -383,10 +422,7 @@ def test_what_a_crashed_gateway_left_open_is_settled_by_the_next_start(
             gateway_id="test-gateway",
             opened_at=run.created_at,
         )
-    start_gateway()
-    eventually(lambda: not is_under_way())
-    (row,) = ledger_rows()
-    assert (row.is_estimated, row.cost_usd) == (True, Decimal("0.00315"))
+    return call.request_id
 
 
 def test_no_secret_reaches_the_log(gateway: GatewayServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -35,9 +35,11 @@ def asked(ask: Callable[[Connection], Awaitable[object]]) -> object:
     return asyncio.run(go())
 
 
+VALUES = (uuid4(), "Ä\\'\n", b"\x00\xff", -(2**63), True, datetime(1970, 1, 1, 0, 0, 0, 1, UTC), None)
+
+
 def test_values_come_back_as_they_went():
-    values = (uuid4(), "Ä\\'\n", b"\x00\xff", -(2**63), True, datetime(1970, 1, 1, 0, 0, 0, 1, UTC), None)
-    assert asked(lambda opened: opened.ask(ECHO, values)) == values
+    assert asked(lambda opened: opened.ask(ECHO, VALUES)) == VALUES
 
 
 def test_it_is_the_platform_from_its_start():
@@ -194,3 +196,74 @@ def test_a_function_that_gives_another_type_is_prepared_anew():
         return await opened.ask(question, ())
 
     assert asked(ask) == ("one",)
+
+
+BACKEND = Question("backend", "SELECT pg_backend_pid()::bigint")
+
+
+def test_a_question_that_is_given_up_stops_at_the_server_and_the_connection_goes_on():
+    question = Question("sleep", "SELECT pg_sleep(60)")
+
+    async def ask(opened: Connection) -> object:
+        backend = await opened.ask(BACKEND, ())
+        given_up = asyncio.create_task(opened.ask(question, ()))
+        await asyncio.sleep(0.2)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert opened.pgconn.transaction_status == TransactionStatus.IDLE
+        assert await opened.ask(BACKEND, ()) == backend
+        return await opened.ask(ECHO, VALUES)
+
+    assert asked(ask) == VALUES
+
+
+def test_a_value_that_the_socket_does_not_take_at_once_comes_back_as_it_went():
+    values = (*VALUES[:2], b"x" * 20_000_000, *VALUES[3:])
+    assert asked(lambda opened: opened.ask(ECHO, values)) == values
+
+
+def test_many_questions_on_many_connections_get_their_own_answers():
+    question = Question("own", "SELECT $1::bigint, pg_sleep(0.001)")
+
+    async def ask(numbers: range) -> list[object]:
+        async with await Connection.connect(**connection_parameters()) as opened:
+            return [(await opened.ask(question, (number,)) or ())[0] for number in numbers]
+
+    async def ask_all() -> list[list[object]]:
+        return await asyncio.gather(*(ask(range(first, first + 50)) for first in range(0, 400, 50)))
+
+    assert [number for each in asyncio.run(ask_all()) for number in each] == list(range(400))
+
+
+@pytest.mark.parametrize("is_asking", [True, False])
+def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(*, is_asking: bool):
+    question = Question("sleep", "SELECT pg_sleep(60)")
+
+    async def ask(opened: Connection) -> object:
+        (backend,) = await opened.ask(BACKEND, ()) or ()
+        asking = asyncio.create_task(opened.ask(question, ())) if is_asking else None
+        await asyncio.sleep(0.2)
+        # Who has logged in as the same role may end it.
+        async with await Connection.connect(**connection_parameters()) as other:
+            await other.execute("SET ROLE NONE")
+            await other.execute("SELECT pg_terminate_backend(%s)", [backend])
+        await asyncio.sleep(0.5)
+        # The number of its socket may be another one's from now on.
+        assert not asyncio.get_running_loop().remove_reader(opened._socket)
+        with pytest.raises(psycopg.OperationalError):
+            await (asking or opened.ask(BACKEND, ()))
+        return opened.closed
+
+    assert asked(ask) is True
+
+
+def test_a_connection_that_is_closed_leaves_no_reader_in_the_loop():
+    async def ask() -> bool:
+        opened = await Connection.connect(**connection_parameters())
+        await opened.ask(BACKEND, ())
+        number = opened.pgconn.socket
+        await opened.close()
+        return asyncio.get_running_loop().remove_reader(number)
+
+    assert asyncio.run(ask()) is False

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from importlib import import_module
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +21,8 @@ from tests.metrics.records import make_run, make_tenant
 Connection = psycopg.Connection[tuple[Any, ...]]
 OPEN = "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 1000, 500, 100, false)"
 SETTLE = "SELECT cost_usd, is_new FROM gateway_settle_call(%s, 'req_1', 100, 20, 300, 40, 0, false, %s)"
-SWEEP = "SELECT gateway_sweep_calls('test', now() + interval '1 hour', now())"
+LEFT = "SELECT unnest(gateway_left_calls('test', now() + interval '1 hour', now()))"
+SWEEP = "SELECT gateway_sweep_call(%s)"
 REPORT = "SELECT outcome FROM ledger_report_usage(%s, %s, 'req_2', 'scripted-demo', now(), 10, 10, 0, 0, 0, %s)"
 WAITS = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
 # What settlements and their posting change, and which indexes hold any of it.
@@ -97,50 +97,14 @@ def test_a_sweep_passes_by_a_call_that_is_being_settled() -> None:
     settled, left = opened_call(run), opened_call(run)
     with another_gateway() as gateway, another_gateway() as sweeper:
         gateway.execute("SELECT FROM gateway_calls WHERE request_id = %s FOR UPDATE", [settled])
-        swept = sweeper.execute(SWEEP).fetchone()
+        calls = [row[0] for row in sweeper.execute(LEFT)]
+        swept = {call: sweeper.execute(SWEEP, [call]).fetchone() for call in calls}
         sweeper.commit()
         gateway.execute(SETTLE, [settled, b"p" * 32])
-    assert swept == (1,)
+    assert swept == {settled: (False,), left: (True,)}
     with platform():
         booked = TokenUsage.objects.filter(agent_run_id=run.pk)
         assert dict(booked.values_list("request_id", "is_estimated")) == {settled: False, left: True}
-
-
-@pytest.mark.django_db
-def test_a_call_that_the_ledger_cannot_take_keeps_no_other_tenants_call_from_being_swept() -> None:
-    full, other = running_run(), running_run()
-    stuck, left = opened_call(full), opened_call(other)
-    with platform(), connection.cursor() as cursor:
-        # The most that its column holds: the first call of the sweep fails.
-        AgentRun.objects.filter(pk=full.pk).update(cost_usd=Decimal("99999999.999999999999"))
-        cursor.execute(SWEEP)
-        assert cursor.fetchone() == (1,)
-        assert list(TokenUsage.objects.values_list("request_id", flat=True)) == [left]
-        assert list(GatewayCall.objects.values_list("request_id", flat=True)) == [stuck]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_sweep_and_a_report_that_add_to_the_same_sums_do_not_wait_in_a_circle(
-    eventually: Callable[[Callable[[], bool]], None],
-) -> None:
-    owner = make_tenant()
-    # The first and the last share a slot.
-    runs = [make_run(owner) for _ in range(17)]
-    for run in (runs[0], runs[16]):
-        open_escrow(run=run)
-        opened_call(run)
-    swept: list[Any] = []
-    with another_gateway() as reporter, another_gateway() as sweeper, another_gateway() as watcher:
-        watcher.autocommit = True
-        reporter.execute("SELECT spend_post(%s)", [runs[16].pk])
-        sweeping = threading.Thread(target=lambda: swept.append(sweeper.execute(SWEEP).fetchone()))
-        sweeping.start()
-        eventually(lambda: watcher.execute(WAITS, [sweeper.info.backend_pid]).fetchone() == (True,))
-        assert reporter.execute(REPORT, [runs[16].pk, uuid4(), b"p" * 32]).fetchone() == ("booked",)
-        reporter.commit()
-        sweeping.join()
-        sweeper.commit()
-    assert swept == [(2,)]
 
 
 @pytest.mark.django_db
