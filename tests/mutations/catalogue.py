@@ -75,6 +75,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/metrics/test_ledger.py::test_the_same_report_twice_is_one_row",),
     ),
     Mutation(
+        "post what was posted before",
+        "what a run's calls came to is added to it again with each posting",
+        "metrics/sql/posting.sql",
+        "    PERFORM spend_forget(p_run_id);\nEND",
+        "END",
+        (
+            "tests/metrics/test_posting.py::"
+            "test_what_calls_come_to_is_on_the_escrow_first_and_in_the_run_once_it_is_posted",
+        ),
+    ),
+    Mutation(
         "remove the marker of pull requests",
         "a second attempt to publish opens a second pull request",
         "projects/forges/local.py",
