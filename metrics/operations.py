@@ -1,11 +1,12 @@
 """Every write of metrics. Money moves in SQL functions (metrics/sql), which lock what they count."""
 
+import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import Account, User
@@ -15,6 +16,8 @@ from metrics.errors import BudgetExhausted, OwnLimitReached
 from metrics.models import CostBudget
 from paid.lib.tenancy import platform
 from projects.models import Project
+
+logger = logging.getLogger(__name__)
 
 # No run lives longer; the sweep closes what a crash left open.
 ESCROW_LIFETIME = timedelta(days=2)
@@ -91,13 +94,19 @@ def sweep_escrows() -> int:
 
 
 def post_unposted() -> int:
-    """Post what no gateway has posted, each run in a transaction of its own; gives how many runs had something."""
+    """Post what no gateway has posted, each run in a transaction of its own; gives how many runs had something.
+
+    What cannot be posted now, of a run whose escrow is long in other hands, is left to the next time.
+    """
     with platform(), connection.cursor() as cursor:
         cursor.execute("SELECT spend_unposted()")
         runs: list[int] = cursor.fetchone()[0] or []
     for run_id in runs:
-        with platform(), connection.cursor() as cursor:
-            cursor.execute("SELECT spend_post_behind(%s)", [run_id])
+        try:
+            with platform(), connection.cursor() as cursor:
+                cursor.execute("SELECT spend_post_behind(%s)", [run_id])
+        except DatabaseError:
+            logger.warning("run %s: what it has spent was not posted", run_id, exc_info=True)
     return len(runs)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import psycopg
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from metrics.gateway.anthropic import (
     InvalidRequest,
@@ -225,9 +225,11 @@ class Gateway:
         for call in await self.ledger.left_calls(started_at=started_at, oldest=oldest):
             try:
                 swept += await self.ledger.sweep_call(call)
+            except (PoolTimeout, PoolClosed):
+                raise
             except psycopg.Error as error:
                 # One tenant's, while the others are everybody's.
-                logger.warning("call %s was left open and cannot be settled: %s", call, error.diag.message_primary)
+                logger.warning("call %s was left open and cannot be settled: %s", call, error)
         if swept:
             logger.warning("settled %d calls that had been left open, with what was known of them", swept)
         await self.ledger.sweep_escrows()

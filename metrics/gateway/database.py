@@ -25,7 +25,7 @@ from psycopg import AsyncClientCursor, AsyncConnection, DataError, OperationalEr
 from psycopg.adapt import Transformer
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute, fetch_many
-from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
@@ -36,6 +36,7 @@ Value = UUID | str | bytes | int | bool | datetime | None
 _AS_PLATFORM = "SET LOCAL ROLE paid_platform; "
 # Longer than a server takes that is there.
 CANCEL_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 THIS_HOST = ("127.0.0.1", "::1", "localhost")
 # What the server has prepared is not what we think: a question was given up while it was prepared, the session was
 # reset, or a migration has changed the type of a function's result. Nothing was done.
@@ -79,6 +80,7 @@ class Connection(AsyncConnection[Row]):
     _listening: asyncio.AbstractEventLoop | None = None
     _socket = -1
     _answered: "asyncio.Future[list[PGresult]] | None" = None
+    _next_look: asyncio.TimerHandle | None = None
 
     @cached_property
     def _known(self) -> set[Question]:
@@ -123,51 +125,79 @@ class Connection(AsyncConnection[Row]):
 
     async def _answer(self, expected: ExecStatus) -> PGresult:
         """What comes of the message that was just handed to libpq."""
-        result: PGresult
         if self.pgconn.flush():
             # Not all of it is on its way yet.
-            (result,) = await self.wait(execute(self.pgconn))
+            results = await self.wait(execute(self.pgconn))
         else:
-            (result,) = await self._results()
+            results = await self._results()
+        result: PGresult = results[0]
         if result.status != expected:
             raise error_from_result(result, self.info.encoding)
+        if len(results) > 1:
+            raise OperationalError("the server has answered more than it was asked")
         return result
 
     async def _results(self) -> list[PGresult]:
         loop = asyncio.get_running_loop()
-        if self._listening is None:
-            self._listening, self._socket = loop, self.pgconn.socket
-            loop.add_reader(self._socket, self._read)
         self._so_far: list[PGresult] = []
         self._answered = loop.create_future()
+        self._listen(loop)
         try:
             return await self._answered
         except asyncio.CancelledError:
-            self._answered = None
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                # Whoever is next finds the connection free, and the server has not gone on with it.
-                await self.cancel_safe(timeout=CANCEL_SECONDS)
-                await self.wait(fetch_many(self.pgconn))
+            await self._give_up()
             raise
         finally:
             self._answered = None
+            if self._next_look is not None:
+                self._next_look.cancel()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read when there is something, and look from time to time: uvloop tells of a socket's error once, with the
+        server's last words still to be read, and never of that socket again."""
+        if self._listening is None:
+            self._listening, self._socket = loop, self.pgconn.socket
+            loop.add_reader(self._socket, self._read)
+        self._next_look = loop.call_later(LOOK_SECONDS, self._look_again, loop)
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._read()
+        if self._answered is not None and not self._answered.done():
+            self._stop_listening()
+            self._listen(loop)
 
     def _read(self) -> None:
-        """Called by the loop when there is something to read, or when the server has gone."""
+        """Take what has come, only that: for the rest libpq would wait, and the whole loop with it."""
         try:
             self.pgconn.consume_input()
+            while self._answered is not None and not self._answered.done() and not self.pgconn.is_busy():
+                result = self.pgconn.get_result()
+                if result is None:
+                    self._answered.set_result(self._so_far)
+                else:
+                    self._so_far.append(result)
         except OperationalError as error:
-            self._stop_listening()
-            if self._answered is not None and not self._answered.done():
-                self._answered.set_exception(error)
+            self._lose(error)
+        else:
+            if self.pgconn.status == ConnStatus.BAD:
+                self._lose(OperationalError("the connection to the server is lost"))
+
+    def _lose(self, error: OperationalError) -> None:
+        self._stop_listening()
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)
+
+    async def _give_up(self) -> None:
+        """Whoever is next finds the connection free or closed, and the server does not go on with the question."""
+        self._answered = None
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
-        # Only as far as it has come: for the rest libpq would wait, and the whole loop with it.
-        while self._answered is not None and not self._answered.done() and not self.pgconn.is_busy():
-            result = self.pgconn.get_result()
-            if result is None:
-                self._answered.set_result(self._so_far)
-            else:
-                self._so_far.append(result)
+        try:
+            await self.cancel_safe(timeout=CANCEL_SECONDS)
+            await self.wait(fetch_many(self.pgconn), timeout=CANCEL_SECONDS)
+        except (Exception, asyncio.CancelledError):  # whatever it is: who was cancelled hears of that and nothing else
+            self._stop_listening()
+            self.pgconn.finish()
 
     def _stop_listening(self) -> None:
         if self._listening is not None:

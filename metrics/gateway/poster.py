@@ -36,12 +36,14 @@ class Poster:
             await asyncio.wait({self._task}, timeout=SHUTDOWN_SECONDS)
 
     async def _post_while_due(self) -> None:
-        while self._is_due:
-            await asyncio.sleep(POST_SECONDS)
-            # Before it is asked: a call that is settled meanwhile may come too late for this time.
-            self._is_due = False
-            await self._post()
-        self._task = None
+        try:
+            while self._is_due:
+                await asyncio.sleep(POST_SECONDS)
+                # Before it is asked: a call that is settled meanwhile may come too late for this time.
+                self._is_due = False
+                await self._post()
+        finally:
+            self._task = None
 
     async def _post(self) -> None:
         """What fails here is posted with the next calls, at the run's end, or by the sweep of every minute."""

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from metrics.gateway.anthropic import Tokens
 from metrics.gateway.ledger import Ledger, Settlement
@@ -70,6 +70,11 @@ class Settler:
         while True:
             try:
                 await write()
+            except PoolClosed:
+                logger.warning(
+                    "call %s: this gateway ends before the ledger is back; it stays open for the sweep", request_id
+                )
+                return
             except (psycopg.OperationalError, PoolTimeout) as error:
                 logger.warning(
                     "call %s: the ledger is away (%s), again in %.1f s", request_id, type(error).__name__, delay

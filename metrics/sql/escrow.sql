@@ -173,15 +173,19 @@ $$;
 
 -- name: escrow_sweep
 -- Closes escrows that nobody closed, of runs that have ended or whose time is over; gives how many. What they have
--- unposted is posted behind (posting.sql).
+-- unposted is posted behind (posting.sql). An escrow in other hands is left to the next sweep: nobody waits for one here
+-- while others wait for those that it has.
 CREATE FUNCTION escrow_sweep() RETURNS bigint
 LANGUAGE sql
 AS $$
-    WITH closed AS (
+    WITH over AS MATERIALIZED (
+        SELECT r.id
+        FROM budget_reservations r JOIN agent_runs a ON a.id = r.agent_run_id
+        WHERE r.closed_at IS NULL AND (a.finished_at IS NOT NULL OR r.expires_at < now())
+        FOR UPDATE OF r SKIP LOCKED
+    ), closed AS (
         UPDATE budget_reservations r SET closed_at = now(), is_late = r.unposted_calls > 0
-        FROM agent_runs a
-        WHERE r.closed_at IS NULL AND a.id = r.agent_run_id
-          AND (a.finished_at IS NOT NULL OR r.expires_at < now())
+        FROM over WHERE r.id = over.id
         RETURNING 1
     )
     SELECT count(*) FROM closed

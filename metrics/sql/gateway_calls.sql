@@ -265,14 +265,15 @@ $$;
 
 -- name: gateway_sweep_call
 -- Settles a call that was left open, as estimated, with what was known of it; gives whether it did. One that somebody is
--- settling is left to them. Each in a transaction of its own, as calls are settled: what one of them waits for, no other
--- one holds.
+-- settling is left to them, and one whose escrow is not to be had, to the next sweep. Each in a transaction of its own,
+-- as calls are settled: what one of them waits for, no other one holds.
 CREATE FUNCTION gateway_sweep_call(p_request_id uuid) RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
     call gateway_calls;
 BEGIN
+    PERFORM set_config('lock_timeout', '2s', true);
     SELECT c.* INTO call FROM gateway_calls c WHERE c.request_id = p_request_id FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN false;

@@ -78,8 +78,8 @@ GRANT EXECUTE ON FUNCTION
 TO paid_platform;
 
 -- reverse: posting
--- Nothing is left unposted when the columns go. A settlement that waits here meanwhile finds them gone, and its call is left
--- to a sweep: gateways and workers are better stopped before.
+-- Nothing is left unposted when the columns go. Gateways and workers are stopped before: who posts meanwhile waits for
+-- this in a circle, and a settlement finds the columns gone and leaves its call to a sweep.
 LOCK TABLE budget_reservations IN ACCESS EXCLUSIVE MODE;
 SELECT spend_post(run_id) FROM unnest(spend_unposted()) AS run_id;
 DROP FUNCTION spend_post_behind(bigint), spend_unposted(), spend_forget(bigint), spend_post(bigint);

@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import uvloop
 from django.conf import settings
 from django.db import connection
 from psycopg.pq import TransactionStatus
@@ -21,28 +24,45 @@ from paid.lib.sql import sections
 from paid.lib.tenancy import platform
 from tests.database import owner_connection
 from tests.metrics.records import make_run, make_tenant
+from tests.metrics.relaying import Relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REQUEST = MessagesRequest(b"x" * 400, "scripted-demo", 100)
 ECHO = Question("echo", "SELECT $1::uuid, $2::text, $3::bytea, $4::bigint, $5::boolean, $6::timestamptz, $7::text")
 
 
-def asked(ask: Callable[[Connection], Awaitable[object]]) -> object:
-    async def go() -> object:
-        async with await Connection.connect(**connection_parameters()) as opened:
-            return await ask(opened)
+Ask = Callable[[Connection], Awaitable[object]]
+Asked = Callable[[Ask], object]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
-    return asyncio.run(go())
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine; on the loop of the gateway's server too, which tells of a socket's errors in its own way."""
+    run: Run = request.param
+    return run
+
+
+@pytest.fixture
+def asked(loop: Run) -> Asked:
+    def run(ask: Ask) -> object:
+        async def go() -> object:
+            async with await Connection.connect(**connection_parameters()) as opened:
+                return await ask(opened)
+
+        return loop(go())
+
+    return run
 
 
 VALUES = (uuid4(), "Ä\\'\n", b"\x00\xff", -(2**63), True, datetime(1970, 1, 1, 0, 0, 0, 1, UTC), None)
 
 
-def test_values_come_back_as_they_went():
+def test_values_come_back_as_they_went(asked: Asked):
     assert asked(lambda opened: opened.ask(ECHO, VALUES)) == VALUES
 
 
-def test_it_is_the_platform_from_its_start():
+def test_it_is_the_platform_from_its_start(asked: Asked):
     who = Question("who", "SELECT current_user::text, session_user::text")
     assert asked(lambda opened: opened.ask(who, ())) == ("paid_platform", "paid_app")
 
@@ -51,12 +71,12 @@ BY_NETWORK = Question("by_network", "SELECT inet_server_port() IS NOT NULL")
 
 
 @pytest.mark.skipif(not settings.DATABASE_SOCKET_DIRECTORY, reason="this PostgreSQL has no Unix socket that we know of")
-def test_it_asks_by_the_servers_socket():
+def test_it_asks_by_the_servers_socket(asked: Asked):
     assert asked(lambda opened: opened.ask(BY_NETWORK, ())) == (False,)
 
 
 @pytest.mark.parametrize("elsewhere", ["", "/nowhere"])
-def test_without_that_socket_it_asks_over_the_network(settings, elsewhere: str):
+def test_without_that_socket_it_asks_over_the_network(asked: Asked, settings, elsewhere: str):
     settings.DATABASE_SOCKET_DIRECTORY = elsewhere
     assert asked(lambda opened: opened.ask(BY_NETWORK, ())) == (True,)
 
@@ -66,7 +86,9 @@ def test_the_socket_of_another_host_is_not_this_ones():
 
 
 @pytest.mark.parametrize("value", [2**63, "NUL \x00", "half a pair \ud800"])
-def test_a_value_that_the_database_has_no_form_for_is_refused_and_the_connection_goes_on(value: int | str):
+def test_a_value_that_the_database_has_no_form_for_is_refused_and_the_connection_goes_on(
+    asked: Asked, value: int | str
+):
     question = Question("one", f"SELECT $1::{'bigint' if isinstance(value, int) else 'text'}")
 
     async def ask(opened: Connection) -> object:
@@ -77,7 +99,7 @@ def test_a_value_that_the_database_has_no_form_for_is_refused_and_the_connection
     assert asked(ask) == (2,)
 
 
-def test_an_error_of_a_function_keeps_its_code_and_the_connection_goes_on():
+def test_an_error_of_a_function_keeps_its_code_and_the_connection_goes_on(asked: Asked):
     settle = Question("settle", "SELECT gateway_settle_call($1, '', 1, 1, 1, 1, 0, false, $2)")
 
     async def ask(opened: Connection) -> object:
@@ -158,7 +180,7 @@ def _replace_functions() -> None:
             owner.execute(part.sql.encode())
 
 
-def test_a_question_that_is_given_up_while_it_is_prepared_can_be_asked_again():
+def test_a_question_that_is_given_up_while_it_is_prepared_can_be_asked_again(asked: Asked):
     question = Question("one", "SELECT 1")
 
     async def ask(opened: Connection) -> object:
@@ -173,7 +195,7 @@ def test_a_question_that_is_given_up_while_it_is_prepared_can_be_asked_again():
     assert asked(ask) == (1,)
 
 
-def test_a_session_that_was_reset_is_prepared_anew():
+def test_a_session_that_was_reset_is_prepared_anew(asked: Asked):
     question = Question("one", "SELECT current_user::text")
 
     async def ask(opened: Connection) -> object:
@@ -184,7 +206,7 @@ def test_a_session_that_was_reset_is_prepared_anew():
     assert asked(ask) == ("paid_platform",)
 
 
-def test_a_function_that_gives_another_type_is_prepared_anew():
+def test_a_function_that_gives_another_type_is_prepared_anew(asked: Asked):
     """As a migration does to one beside a live gateway."""
     question = Question("one", "SELECT pg_temp.one()")
 
@@ -201,7 +223,7 @@ def test_a_function_that_gives_another_type_is_prepared_anew():
 BACKEND = Question("backend", "SELECT pg_backend_pid()::bigint")
 
 
-def test_a_question_that_is_given_up_stops_at_the_server_and_the_connection_goes_on():
+def test_a_question_that_is_given_up_stops_at_the_server_and_the_connection_goes_on(asked: Asked):
     question = Question("sleep", "SELECT pg_sleep(60)")
 
     async def ask(opened: Connection) -> object:
@@ -218,12 +240,12 @@ def test_a_question_that_is_given_up_stops_at_the_server_and_the_connection_goes
     assert asked(ask) == VALUES
 
 
-def test_a_value_that_the_socket_does_not_take_at_once_comes_back_as_it_went():
+def test_a_value_that_the_socket_does_not_take_at_once_comes_back_as_it_went(asked: Asked):
     values = (*VALUES[:2], b"x" * 20_000_000, *VALUES[3:])
     assert asked(lambda opened: opened.ask(ECHO, values)) == values
 
 
-def test_many_questions_on_many_connections_get_their_own_answers():
+def test_many_questions_on_many_connections_get_their_own_answers(loop: Run):
     question = Question("own", "SELECT $1::bigint, pg_sleep(0.001)")
 
     async def ask(numbers: range) -> list[object]:
@@ -233,11 +255,11 @@ def test_many_questions_on_many_connections_get_their_own_answers():
     async def ask_all() -> list[list[object]]:
         return await asyncio.gather(*(ask(range(first, first + 50)) for first in range(0, 400, 50)))
 
-    assert [number for each in asyncio.run(ask_all()) for number in each] == list(range(400))
+    assert [number for each in loop(ask_all()) for number in each] == list(range(400))
 
 
 @pytest.mark.parametrize("is_asking", [True, False])
-def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(*, is_asking: bool):
+def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(asked: Asked, *, is_asking: bool):
     question = Question("sleep", "SELECT pg_sleep(60)")
 
     async def ask(opened: Connection) -> object:
@@ -250,6 +272,7 @@ def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(*, is_
             await other.execute("SELECT pg_terminate_backend(%s)", [backend])
         await asyncio.sleep(0.5)
         # The number of its socket may be another one's from now on.
+        assert opened._listening is None
         assert not asyncio.get_running_loop().remove_reader(opened._socket)
         with pytest.raises(psycopg.OperationalError):
             await (asking or opened.ask(BACKEND, ()))
@@ -258,12 +281,53 @@ def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(*, is_
     assert asked(ask) is True
 
 
-def test_a_connection_that_is_closed_leaves_no_reader_in_the_loop():
+def test_a_connection_that_is_closed_leaves_no_reader_in_the_loop(loop: Run):
     async def ask() -> bool:
         opened = await Connection.connect(**connection_parameters())
         await opened.ask(BACKEND, ())
         number = opened.pgconn.socket
         await opened.close()
-        return asyncio.get_running_loop().remove_reader(number)
+        return opened._listening is not None or bool(asyncio.get_running_loop().remove_reader(number))
 
-    assert asyncio.run(ask()) is False
+    assert loop(ask()) is False
+
+
+def relayed(relay: Relay) -> dict[str, Any]:
+    return connection_parameters() | {"host": "127.0.0.1", "port": relay.port, "sslmode": "disable"}
+
+
+def test_last_words_of_a_server_that_reads_no_question_any_more_are_an_answer(loop: Run):
+    """uvloop tells of both together, the words and the lost connection, and then of nothing any more."""
+
+    async def ask(relay: Relay) -> None:
+        opened = await Connection.connect(**relayed(relay))
+        await opened.ask(BACKEND, ())
+        relay.says_its_last_words.set()
+        time.sleep(0.1)  # noqa: ASYNC251 - the loop is busy with others
+        asking = asyncio.create_task(opened.ask(BACKEND, ()))
+        await asyncio.sleep(0)
+        time.sleep(0.1)  # noqa: ASYNC251 - the same
+        with pytest.raises(psycopg.OperationalError):
+            await asyncio.wait_for(asking, 10)
+        await opened.close()
+
+    with Relay(settings.DATABASES["default"]["HOST"], int(settings.DATABASES["default"]["PORT"])) as relay:
+        loop(ask(relay))
+
+
+def test_a_question_to_a_silent_server_can_be_given_up(loop: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("metrics.gateway.database.CANCEL_SECONDS", 0.3)
+
+    async def ask(relay: Relay) -> bool:
+        opened = await Connection.connect(**relayed(relay))
+        await opened.ask(BACKEND, ())
+        relay.is_silent.set()
+        asking = asyncio.create_task(opened.ask(BACKEND, ()))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        return opened.closed
+
+    with Relay(settings.DATABASES["default"]["HOST"], int(settings.DATABASES["default"]["PORT"])) as relay:
+        assert loop(ask(relay)) is True

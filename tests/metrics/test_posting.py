@@ -138,6 +138,20 @@ def test_a_run_that_somebody_holds_keeps_no_other_from_being_posted() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_escrow_in_other_hands_keeps_no_other_from_the_sweep() -> None:
+    held, free, over = settled(running_run()), settled(running_run()), settled(running_run())
+    with platform():
+        for run in (held, over):
+            finish_run(run=run, status=RunStatus.STOPPED)
+    with another_gateway() as gateway:
+        gateway.execute("SELECT FROM budget_reservations WHERE agent_run_id = %s FOR UPDATE", [held.pk])
+        assert return_escrows() == 1
+        assert [sums(run)[0] for run in (held, free, over)] == [0, PRICE, PRICE]
+    assert return_escrows() == 1
+    assert sums(held)[0] == PRICE
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_call_that_is_settled_while_its_run_is_posted_is_neither_lost_nor_counted_twice(
     eventually: Callable[[Callable[[], bool]], None],
 ) -> None:
