@@ -270,9 +270,12 @@ def test_a_server_that_goes_away_is_told_and_leaves_no_reader_in_the_loop(asked:
         async with await Connection.connect(**connection_parameters()) as other:
             await other.execute("SET ROLE NONE")
             await other.execute("SELECT pg_terminate_backend(%s)", [backend])
-        await asyncio.sleep(0.5)
-        # The number of its socket may be another one's from now on.
+        for _ in range(600):
+            if opened._listening is None:
+                break
+            await asyncio.sleep(0.1)
         assert opened._listening is None
+        # The number of its socket may be another one's from now on.
         assert not asyncio.get_running_loop().remove_reader(opened._socket)
         with pytest.raises(psycopg.OperationalError):
             await (asking or opened.ask(BACKEND, ()))
