@@ -1,5 +1,6 @@
 """`python -m agent_runs.supervisor RUN_DIR LOCK_DESCRIPTOR READY_DESCRIPTOR`, with the plan on standard input."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -39,7 +40,9 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(lock, False)
     watch = Watch(run_dir, plan)
     watch.begin()
-    os.write(ready, b"1")
+    with contextlib.suppress(BrokenPipeError):
+        # Who launched it may have died meanwhile; the agent is up, and whoever comes next attaches to it.
+        os.write(ready, b"1")
     os.close(ready)
     watch.run()
     return 0

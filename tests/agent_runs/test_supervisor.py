@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from agent_runs import spool, supervisor
 from agent_runs.contracts import ReadOnlyBind
 from agent_runs.sandbox import SandboxSpec
 from agent_runs.sandbox.binaries import bubblewrap_program
+from agent_runs.supervisor import files
 from agent_runs.supervisor.plan import Plan, decode_plan, encode_plan
 from tests.agent_runs.processes import (
     command_lines,
@@ -95,6 +98,27 @@ def test_killing_the_launcher_and_its_group_leaves_the_agent_running(bench: Benc
     (bench.workspace / "go").touch()
     assert bench.finish().reason == "finished"
     assert bench.lines() == [("stdout", "up"), ("stdout", "end")]
+
+
+def test_a_launcher_that_dies_before_its_agent_is_up_leaves_it_running(bench: Bench) -> None:
+    Path(bench.run_dir).mkdir(parents=True)
+    lock = files.open_lock(bench.run_dir)
+    assert files.take_lock(lock)
+    nobody, ready = os.pipe()
+    os.close(nobody)
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "agent_runs.supervisor", bench.run_dir, str(lock), str(ready)],
+            input=encode_plan(bench.plan("echo up")),
+            pass_fds=(lock, ready),
+            check=True,
+            timeout=60,
+        )
+    finally:
+        os.close(lock)
+        os.close(ready)
+    assert bench.finish().reason == "finished"
+    assert bench.lines() == [("stdout", "up")]
 
 
 def test_a_polite_agent_says_its_last_word_when_stopped(bench: Bench) -> None:
