@@ -102,6 +102,18 @@ def test_the_log_is_searched(world: World, visit: Visit):
     expect(visit.page.locator(".log-line.is-match")).to_have_count(5)
 
 
+def test_a_state_that_comes_in_leaves_the_keyboard_where_it_was(world: World, visit: Visit):
+    visit.sign_in("bob@example.com")
+    visit.open(f"/a/northwind/runs/{world.live_run.pk}/")
+    stop = visit.page.get_by_role("link", name="Stop")
+    stop.focus()
+    visit.page.evaluate("""() => {
+        const head = document.getElementById("run-head");
+        htmx.swap(head, head.innerHTML, {swapStyle: "innerHTML"});
+    }""")
+    expect(stop).to_be_focused()
+
+
 def test_stop_asks_in_a_dialog_that_the_keyboard_reaches(world: World, visit: Visit):
     visit.sign_in("bob@example.com")
     visit.open(f"/a/northwind/runs/{world.live_run.pk}/")
