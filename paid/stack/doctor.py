@@ -1,6 +1,5 @@
 """What Paid depends on, each asked for real, with what to do when it does not answer."""
 
-import asyncio
 import shutil
 import socket
 import subprocess
@@ -15,8 +14,6 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client
 
 from agent_runs.sandbox import SandboxUnavailable, probe
 from agent_runs.sandbox.binaries import claude_code_program
@@ -25,6 +22,8 @@ from agent_runs.workspace import WorkspaceError
 from paid.lib import partitions, replicas
 
 CLIENT_SECONDS = 5
+# With the start of an interpreter, on a busy machine.
+PING_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -189,19 +188,15 @@ def _redis() -> str:
 
 
 def _temporal() -> str:
-    host, _, port = settings.TEMPORAL_ADDRESS.rpartition(":")
-    # Temporal's client goes on trying in a thread of its own, and may abort the interpreter when it ends meanwhile:
-    # it is made only for a server that listens.
+    address, namespace = settings.TEMPORAL_ADDRESS, settings.TEMPORAL_NAMESPACE
+    host, _, port = address.rpartition(":")
+    # Where nothing listens, the client would try again until its time is over.
     socket.create_connection((host, int(port)), CLIENT_SECONDS).close()
-
-    async def ask() -> str:
-        async with asyncio.timeout(CLIENT_SECONDS):
-            client = await Client.connect(settings.TEMPORAL_ADDRESS, namespace=settings.TEMPORAL_NAMESPACE)
-            request = DescribeNamespaceRequest(namespace=settings.TEMPORAL_NAMESPACE)
-            await client.workflow_service.describe_namespace(request)
-        return f"{settings.TEMPORAL_ADDRESS}, namespace {settings.TEMPORAL_NAMESPACE}"
-
-    return asyncio.run(ask())
+    argv = [sys.executable, "-m", "paid.stack.temporal_ping", address, namespace]
+    pinged = subprocess.run(argv, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=PING_SECONDS)
+    if pinged.returncode != 0:
+        raise UnwellError(pinged.stderr)
+    return f"{address}, namespace {namespace}"
 
 
 def _gateway() -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,13 @@ def examined(script: str) -> tuple[int, dict[str, dict[str, Any]]]:
     return done.returncode, findings_of(done.stdout)
 
 
+def run_python(script: str, environment: dict[str, str]) -> str:
+    argv = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def test_it_probes_the_seal_and_names_each_probe():
     _, findings = examined(DOCTOR)
     seal = seal_of(findings)
@@ -59,6 +67,30 @@ def test_where_namespaces_are_denied_it_says_so_and_probes_nothing():
     assert findings["seal"]["detail"] == (
         "No probe was made: without the sandbox Paid runs no agents on this host, and none unsealed."
     )
+
+
+def test_it_asks_temporal_and_keeps_no_thread_of_its_client(temporal_address: str):
+    # One that is left when the interpreter ends may abort it: the report is out, but the exit code is another.
+    script = (
+        "import os, django; django.setup(); from paid.stack.doctor import EXAMINATIONS; "
+        "threads = lambda: set(os.listdir('/proc/self/task')); before = threads(); "
+        "asked = [examination.run() for examination in EXAMINATIONS if examination.name == 'temporal']; "
+        "print(asked[0].is_ok, asked[0].detail, len(threads() - before))"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "paid.settings", "TEMPORAL_ADDRESS": temporal_address}
+    asked = run_python(script, environment)
+    assert asked == f"True {temporal_address}, namespace default 0"
+    refused = run_python(script, {**environment, "TEMPORAL_NAMESPACE": "nowhere"})
+    assert refused == "False Namespace nowhere is not found. 0"
+
+
+def test_a_temporal_server_that_does_not_answer_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        environment = {**os.environ, "TEMPORAL_ADDRESS": address}
+        argv = [sys.executable, "-m", "paid.stack.temporal_ping", address, "default"]
+        pinged = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert (pinged.returncode, pinged.stderr) == (1, "no answer within 5 s")
 
 
 def test_an_escape_fails_the_examination(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
