@@ -24,7 +24,7 @@ def affordable_output_tokens(*, run: AgentRun) -> int | None:
     """
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT amount_usd - drawn_usd, ledger_worst_case(%s, now(), 0, %s, false) FROM budget_reservations"
+            "SELECT amount_usd - drawn_usd, (ledger_worst_case(%s, now(), 0, %s, false)).usd FROM budget_reservations"
             " WHERE agent_run_id = %s AND closed_at IS NULL",
             [run.language_model_id, _MILLION, run.pk],
         )

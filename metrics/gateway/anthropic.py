@@ -19,6 +19,12 @@ MOST_TOKENS = 10_000_000
 MODEL = re.compile(r"[!-~]{1,200}")
 # By their names without the date of their version. Tools that the agent itself runs (bash, text editor) stay.
 SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset")
+# Fields that change what a token costs, with the values that do not: prices are those of the model's price list.
+AT_LIST_PRICE: Mapping[str, tuple[str | None, ...]] = {
+    "speed": (None, "standard"),
+    "service_tier": (None, "auto", "standard_only"),
+    "inference_geo": (None, "global"),
+}
 # The value of a `ttl`, however the client writes JSON: any letter may be escaped.
 HOUR_CACHE = re.compile(rb'"(?:1|\\u0031)(?:h|\\u0068)"')
 RATE_LIMIT_PREFIX = b"anthropic-ratelimit-"
@@ -94,6 +100,8 @@ def parse_request(body: bytes, *, needs_limit: bool) -> MessagesRequest:
         raise InvalidRequest("max_tokens must be a positive integer: the call's cost is bounded by it.")
     if reach := _reach_of(data):
         raise InvalidRequest(f"The gateway does not pass {reach}: the provider would reach the network for the agent.")
+    if field := _dearer_field_of(data):
+        raise InvalidRequest(f"The gateway does not pass this {field}: a token would cost more than its listed price.")
     return MessagesRequest(body, data["model"], max_tokens)
 
 
@@ -103,6 +111,11 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise InvalidRequest("An object of the body names a field twice.")
     return found
+
+
+def _dearer_field_of(data: Mapping[str, Any]) -> str:
+    """The first field of a request with which a token may cost more than the price that is held and booked for it."""
+    return next((field for field, listed in AT_LIST_PRICE.items() if data.get(field) not in listed), "")
 
 
 def _reach_of(data: Mapping[str, Any]) -> str:

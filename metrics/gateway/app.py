@@ -239,8 +239,9 @@ class Gateway:
 def _why_no_money(hold: Hold, model: str) -> str:
     if hold.refusal == "unpriced":
         return (
-            f"The model {model} has no price, and a hard budget applies to this run, so what it costs could not be "
-            "held back. Add a price for the model, or make the budget a soft one."
+            f"The model {model} has no price, or none for a class of tokens that this call may use, and a hard budget "
+            "applies to this run, so what it costs could not be held back. Add its prices (input, output, cache_read, "
+            "cache_write, and cache_write_1h for a cache of an hour), or make the budget a soft one."
         )
     if hold.refusal == "no_escrow":
         return "This run holds no budget, so it may make no calls."

@@ -158,5 +158,5 @@ class Migration(migrations.Migration):
         ReplaceSqlFile("metrics", "former/gateway_calls_0003", "former/gateway_calls"),
         ReplaceSqlFile("metrics", "former/corrections_0003", "former/corrections"),
         ReplaceSqlFile("metrics", "former/reconcile_0021", "former/reconcile"),
-        SqlFile("metrics", "alerts"),
+        SqlFile("metrics", "former/alerts_0003"),
     ]

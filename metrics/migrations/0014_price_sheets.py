@@ -12,5 +12,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        ReplaceSqlFile("metrics", "prices", "former/prices_0011"),
+        ReplaceSqlFile("metrics", "former/prices_0014", "former/prices_0011"),
     ]

@@ -21,8 +21,9 @@ AS $$
                 WHERE u.account_id = b.account_id AND (b.project_id IS NULL OR u.project_id = b.project_id)
                   AND u.day >= p.starts_on AND u.day < p.ends_before) AS spent_usd
         FROM cost_budgets b JOIN periods p ON p.period = b.period
-        -- A budget says nothing about a time before there was one.
-        WHERE p.ends_before > (b.created_at AT TIME ZONE 'UTC')::date
+        -- A budget says nothing about a time that was over when it was made or last changed: a limit that is lowered
+        -- today was kept last month.
+        WHERE p.ends_before > (b.updated_at AT TIME ZONE 'UTC')::date
         UNION ALL
         SELECT b.id, b.account_id, a.id, (a.created_at AT TIME ZONE 'UTC')::date, b.limit_usd, b.alert_threshold,
                a.cost_usd

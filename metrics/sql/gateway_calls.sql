@@ -42,11 +42,12 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     escrow record;
-    worst numeric := ledger_worst_case(
-        p_language_model_id, now(), p_input_limit, p_output_limit, p_is_kept_an_hour
-    );
+    worst numeric;
+    is_whole boolean;
     available numeric;
 BEGIN
+    SELECT w.usd, w.is_whole INTO worst, is_whole
+    FROM ledger_worst_case(p_language_model_id, now(), p_input_limit, p_output_limit, p_is_kept_an_hour) w;
     SELECT r.id, r.account_id, r.project_id, r.amount_usd - r.drawn_usd AS rest INTO escrow
     FROM budget_reservations r
     WHERE r.agent_run_id = p_run_id AND r.closed_at IS NULL FOR UPDATE;
@@ -54,7 +55,7 @@ BEGIN
         RETURN QUERY SELECT 'no_escrow', 0::numeric, 0::numeric;
         RETURN;
     END IF;
-    IF worst IS NULL AND EXISTS (
+    IF NOT is_whole AND EXISTS (
         SELECT 1 FROM cost_budgets b
         WHERE b.account_id = escrow.account_id AND b.is_hard
           AND (b.project_id IS NULL OR b.project_id = escrow.project_id)

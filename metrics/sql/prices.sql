@@ -32,14 +32,15 @@ END
 $$;
 
 -- name: ledger_worst_case
--- The most that a call can cost before it is made; NULL when the model has no price.
+-- The most that a call can cost before it is made: `usd`, NULL when the model has no price.
 -- Which part of the input the provider's cache will serve is not known yet: all of it at the dearest class that
 -- the request can meet. `p_is_kept_an_hour`: it asks for a cache of an hour somewhere.
+-- `is_whole`: each of these classes has a price. A class without one makes the whole call unpriced when it is settled,
+-- which draws nothing: of such calls a hard budget would never see the end.
 CREATE FUNCTION ledger_worst_case(
     p_language_model_id bigint, p_at timestamptz, p_input_limit bigint, p_output_limit bigint,
-    p_is_kept_an_hour boolean
+    p_is_kept_an_hour boolean, OUT usd numeric, OUT is_whole boolean
 )
-RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
 DECLARE
@@ -50,13 +51,15 @@ BEGIN
     WHERE s.language_model_id = p_language_model_id AND s.starts_at <= p_at
       AND (s.threshold_tokens = 0 OR s.threshold_tokens < p_input_limit)
     ORDER BY s.threshold_tokens DESC, s.starts_at DESC LIMIT 1;
-    RETURN (
+    usd := (
         p_input_limit * greatest(
             sheet.input_usd, sheet.cache_read_usd, sheet.cache_write_usd,
             CASE WHEN p_is_kept_an_hour THEN sheet.cache_write_1h_usd END
         )
         + p_output_limit * sheet.output_usd
     ) * 0.000001;
+    is_whole := num_nulls(sheet.input_usd, sheet.output_usd, sheet.cache_read_usd, sheet.cache_write_usd) = 0
+        AND (sheet.cache_write_1h_usd IS NOT NULL OR NOT p_is_kept_an_hour);
 END
 $$;
 

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from accounts.models import Account
@@ -106,8 +106,17 @@ def make_budget(
     period: BudgetPeriod = BudgetPeriod.DAY,
     project: Project | None = None,
     is_hard: bool = True,
+    days_ago: int = 0,
 ) -> CostBudget:
+    """A budget that was made, and never changed since, so many days ago."""
+    then = datetime.now(UTC) - timedelta(days=days_ago)
     with platform():
         return CostBudget.objects.create(
-            account=tenant.account, project=project, period=period, limit_usd=Decimal(limit_usd), is_hard=is_hard
+            account=tenant.account,
+            project=project,
+            period=period,
+            limit_usd=Decimal(limit_usd),
+            is_hard=is_hard,
+            created_at=then,
+            updated_at=then,
         )

@@ -121,6 +121,17 @@ def test_each_threshold_is_raised_once_per_period(owner: Tenant):
     assert alerts()[1] == (budget.pk, Decimal(1))
 
 
+def test_a_limit_that_is_lowered_says_nothing_about_a_period_that_is_over(owner: Tenant):
+    budget = make_budget(owner, "1", days_ago=3)
+    spend_and_end(owner, "0.5")
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("UPDATE usage_daily SET day = day - 1")
+    assert raise_alerts() == 0
+    with platform():
+        CostBudget.objects.filter(pk=budget.pk).update(limit_usd=Decimal("0.4"))
+    assert raise_alerts() == 0
+
+
 def test_a_budget_says_nothing_about_another_project_or_a_time_before_it(owner: Tenant):
     spend_usd(owner, "0.9")
     with platform(), connection.cursor() as cursor:
@@ -130,7 +141,8 @@ def test_a_budget_says_nothing_about_another_project_or_a_time_before_it(owner: 
     make_budget(stranger, "1", period=BudgetPeriod.MONTH)
     assert (raise_alerts(), alerts()) == (0, [])
     with platform():
-        CostBudget.objects.filter(account=owner.account).update(created_at=datetime.now(UTC) - timedelta(days=3))
+        CostBudget.objects.filter(account=owner.account).delete()
+    make_budget(owner, "1", days_ago=3)
     # What was spent in the last minute of yesterday.
     assert raise_alerts() == 1
     assert the_alert().period_starts_on == datetime.now(UTC).date() - timedelta(days=1)

@@ -12,12 +12,12 @@ from django.db.models import Sum
 
 from agent_runs.models import AgentRun, RunStatus
 from metrics.errors import BudgetExhausted, OwnLimitReached
-from metrics.models import BudgetPeriod, BudgetReservation, GatewayCall
+from metrics.models import BudgetPeriod, BudgetReservation, CostBudget, GatewayCall
 from metrics.operations import close_escrow, extend_escrow, open_escrow, reopen_escrow, sweep_escrows
 from metrics.querysets import cost_of_run
 from paid.lib.tenancy import platform, tenant
 from tests.metrics.conftest import GatewayServer
-from tests.metrics.records import Tenant, make_budget, make_project, make_run, make_tenant
+from tests.metrics.records import PRICES, Tenant, add_price, make_budget, make_project, make_run, make_tenant
 
 
 def escrow_of(run: AgentRun) -> BudgetReservation:
@@ -132,18 +132,50 @@ def test_the_sweep_closes_the_escrow_of_a_run_that_ended(owner: Tenant) -> None:
     assert escrow_of(live).closed_at is None
 
 
+def refusal_of_call(run: AgentRun, *, is_kept_an_hour: bool = False) -> str | None:
+    with platform(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 10, 10, 10, %s)",
+            [uuid4(), run.pk, run.language_model_id, is_kept_an_hour],
+        )
+        refusal: str | None = cursor.fetchone()[0]
+    return refusal
+
+
 def test_an_unpriced_model_is_refused_where_a_hard_budget_applies(db: None) -> None:
     owner = make_tenant(is_priced=False)
     make_budget(owner, "5")
     run = make_run(owner)
     open_escrow(run=run)
-    with platform(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT refusal FROM gateway_open_call(%s, %s, %s, 'scripted-demo', 'test', 10, 10, 10, false)",
-            [uuid4(), run.pk, run.language_model_id],
-        )
-        assert cursor.fetchone() == ("unpriced",)
+    assert refusal_of_call(run) == "unpriced"
+    with platform():
         assert not GatewayCall.objects.exists()
+
+
+@pytest.mark.parametrize("missing", PRICES)
+def test_a_model_with_some_prices_is_refused_where_a_hard_budget_applies(db: None, missing: str) -> None:
+    # A call with tokens of that class would be unpriced, draw nothing, and so have no end.
+    owner = make_tenant(is_priced=False)
+    for token_class in PRICES.keys() - {missing}:
+        add_price(owner.model, token_class, PRICES[token_class])
+    budget = make_budget(owner, "5")
+    run = make_run(owner)
+    open_escrow(run=run)
+    assert refusal_of_call(run) == "unpriced"
+    with platform():
+        CostBudget.objects.filter(pk=budget.pk).update(is_hard=False)
+    assert refusal_of_call(run) is None
+
+
+def test_a_cache_of_an_hour_needs_its_own_price_where_a_hard_budget_applies(db: None) -> None:
+    owner = make_tenant()
+    make_budget(owner, "5")
+    run = make_run(owner)
+    open_escrow(run=run)
+    assert refusal_of_call(run, is_kept_an_hour=True) == "unpriced"
+    assert refusal_of_call(run) is None
+    add_price(owner.model, "cache_write_1h", Decimal(6))
+    assert refusal_of_call(run, is_kept_an_hour=True) is None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -34,6 +34,10 @@ BODIES = {
     "a connector": json.dumps(ask() | {"mcp_servers": [{"type": "url", "url": "https://elsewhere.example"}]}),
     "a search": json.dumps(ask() | {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
     "a fetch": json.dumps(ask() | {"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}),
+    "a dear speed": json.dumps(ask() | {"speed": "fast"}),
+    "a dear tier": json.dumps(ask() | {"service_tier": "priority"}),
+    "a dear place": json.dumps(ask() | {"inference_geo": "us"}),
+    "a speed that is no word": json.dumps(ask() | {"speed": ["fast"]}),
     "an image elsewhere": json.dumps(ask() | {"messages": with_source(URL_SOURCE)}),
     "an image elsewhere in a tool's result": json.dumps(
         ask()
@@ -65,6 +69,11 @@ def test_an_agents_own_tools_and_pictures_pass() -> None:
     source = {"type": "base64", "media_type": "image/png", "data": "AA=="}
     tools = [{"type": "bash_20250124", "name": "bash"}, {"type": "custom", "name": "x", "input_schema": {}}]
     body = ask() | {"messages": with_source(source), "tools": tools, "mcp_servers": []}
+    assert parse_request(json.dumps(body).encode(), needs_limit=True).max_tokens == 1000
+
+
+def test_what_costs_the_listed_price_passes() -> None:
+    body = ask() | {"speed": "standard", "service_tier": "auto", "inference_geo": None}
     assert parse_request(json.dumps(body).encode(), needs_limit=True).max_tokens == 1000
 
 

@@ -289,7 +289,8 @@ def test_a_request_that_may_keep_its_cache_an_hour_holds_its_price(owner: Tenant
     add_price(owner.model, "cache_write_1h", Decimal(6))
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ledger_worst_case(%(m)s, now(), 1000, 0, false), ledger_worst_case(%(m)s, now(), 1000, 0, true)",
+            "SELECT w.usd, h.usd FROM ledger_worst_case(%(m)s, now(), 1000, 0, false) w,"
+            " ledger_worst_case(%(m)s, now(), 1000, 0, true) h",
             {"m": owner.model.pk},
         )
         assert cursor.fetchone() == (Decimal("0.00375"), Decimal("0.006"))

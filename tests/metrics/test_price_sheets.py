@@ -62,7 +62,7 @@ def worst_case_of(known: list[Price], at: int) -> Decimal | None:
 def asked(model: LanguageModel, counts: tuple[int, int, int, int], at: int) -> tuple[Decimal | None, Decimal | None]:
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ledger_cost(%s, %s, %s, %s, %s, %s, 0), ledger_worst_case(%s, %s, 2000, 100, true)",
+            "SELECT ledger_cost(%s, %s, %s, %s, %s, %s, 0), (ledger_worst_case(%s, %s, 2000, 100, true)).usd",
             [model.pk, day(at), *counts, model.pk, day(at)],
         )
         row: tuple[Decimal | None, Decimal | None] = cursor.fetchone()
