@@ -1,6 +1,7 @@
 """Reads of projects, issues and pull requests."""
 
 import re
+from collections.abc import Sequence
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -16,6 +17,10 @@ def projects_of(account_id: int) -> QuerySet[Project]:
     return Project.objects.filter(account_id=account_id).listed().order_by("-is_active", "name", "id")
 
 
+def open_issues_of(project: Project) -> int:
+    return Issue.objects.filter(account_id=project.account_id, project=project, state=IssueState.OPEN).count()
+
+
 def with_open_issues(projects: QuerySet[Project]) -> QuerySet[Project]:
     """With `open_issues`, counted for each project by itself: joined, every issue of the account would be read."""
     found = Issue.objects.filter(account_id=OuterRef("account_id"), project_id=OuterRef("pk"), state=IssueState.OPEN)
@@ -23,10 +28,11 @@ def with_open_issues(projects: QuerySet[Project]) -> QuerySet[Project]:
     return projects.annotate(open_issues=Coalesce(Subquery(counted), 0))
 
 
-def issues_of(project: Project) -> QuerySet[Issue]:
-    """Open ones first, newest first, with what a list of them shows."""
+def issues_of(project: Project, *, labels: Sequence[str] = ()) -> QuerySet[Issue]:
+    """Those with all of the labels, open ones first, newest first, with what a list of them shows."""
     found = Issue.objects.filter(account_id=project.account_id, project=project)
-    return found.listed().order_by("-state", "-number")
+    narrowed = found.labelled(*labels) if labels else found
+    return narrowed.listed().order_by("-state", "-number")
 
 
 def pull_requests_of(project: Project) -> QuerySet[PullRequest]:

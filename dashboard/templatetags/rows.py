@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from accounts.models import Account
 from agent_runs.models import AgentRun
+from dashboard.label_filter import LabelFilter
 from dashboard.log_lines import LogLine
 from dashboard.markup import filled, joined
 from dashboard.project_rows import IssueRow, ProjectRow
@@ -61,6 +62,7 @@ ISSUE = """
   <td class="cell-right cell-tight wide-only">{cost}</td>
   <td class="cell-right cell-tight">{action}</td>
 </tr>"""
+LABEL = '<a class="tag above" href="{query}" title="Only issues with this label">{name}</a>'
 START = """<form class="above" method="post" action="{issues}{number}/run">{csrf}<button class="btn btn-quiet" \
 type="submit">{icon}<span class="wide-only">Start</span><span class="visually-hidden"> an agent on #{number}</span>\
 </button></form>"""
@@ -150,8 +152,10 @@ def project_rows(account: Account, projects: Iterable[ProjectRow]) -> SafeString
 
 
 @register.simple_tag(takes_context=True)
-def issue_rows(context: Context, project: Project, issues: Iterable[IssueRow], *, may_start: bool) -> SafeString:
-    """Of a project's list, with a button for those that an agent may start on."""
+def issue_rows(
+    context: Context, project: Project, issues: Iterable[IssueRow], labels: LabelFilter, *, may_start: bool
+) -> SafeString:
+    """Of a project's list, with a button for those that an agent may start on. A label narrows the list to it."""
     slug = context["request"].account.slug
     address, runs = f"{reverse('project', args=[slug, project.pk])}issues/", reverse("runs", args=[slug])
     csrf = filled('<input type="hidden" name="csrfmiddlewaretoken" value="{token}">', token=context["csrf_token"])
@@ -161,7 +165,7 @@ def issue_rows(context: Context, project: Project, issues: Iterable[IssueRow], *
             issues=address,
             number=row.issue.number,
             title=shortened(row.issue.title, TITLE_CHARACTERS),
-            labels=joined(filled('<span class="tag">{name}</span>', name=name) for name in row.issue.labels),
+            labels=joined(_label(name, labels) for name in row.issue.labels),
             last=filled("<span>last run {ago}</span>", ago=ago(row.newest.created_at)) if row.newest else "",
             state=work_state(row.issue),
             runs=len(row.runs),
@@ -171,6 +175,12 @@ def issue_rows(context: Context, project: Project, issues: Iterable[IssueRow], *
         for row in issues
     )
     return joined(rows)
+
+
+def _label(name: str, labels: LabelFilter) -> SafeString:
+    if name in labels.names:
+        return filled('<span class="tag tag-chosen">{name}</span>', name=name)
+    return filled(LABEL, query=labels.with_label(name), name=name)
 
 
 def _issue_action(row: IssueRow, issues: str, runs: str, csrf: SafeString, *, may_start: bool) -> SafeString | str:

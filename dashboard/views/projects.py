@@ -11,6 +11,7 @@ from accounts.models import Role
 from agent_runs.models import AgentRun, RunStatus
 from agent_runs.querysets import live_runs, newest
 from dashboard.forms.projects import IssueForm, MetaAgentForm
+from dashboard.label_filter import LabelFilter
 from dashboard.project_rows import ProjectRow, with_runs
 from dashboard.views.access import AccountRequest, account_page, get_issue, get_project, may, may_work
 from dashboard.views.asking import FormPage, form_page
@@ -18,7 +19,7 @@ from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
 from projects.models import ForgeKind
 from projects.operations import set_meta_agent
-from projects.querysets import comments_of, issues_of, projects_of, pull_requests_of, with_open_issues
+from projects.querysets import comments_of, issues_of, open_issues_of, projects_of, pull_requests_of, with_open_issues
 from projects.settings_shape import ProjectSettings
 
 ISSUES_SHOWN = 200
@@ -45,9 +46,12 @@ def projects(request: AccountRequest) -> HttpResponse:
 @account_page()
 def project(request: AccountRequest, project_id: int) -> HttpResponse:
     found = get_project(request, project_id)
+    labels = LabelFilter.of(request.GET)
     context = {
         "project": found,
-        "issues": with_runs(issues_of(found)[:ISSUES_SHOWN]),
+        "issues": with_runs(issues_of(found, labels=labels.names)[:ISSUES_SHOWN]),
+        "open_issues": open_issues_of(found),
+        "labels": labels,
         "totals": totals_by_project(request.account.pk).get(found.pk, ProjectTotals()),
         "pull_requests": list(pull_requests_of(found)[:20]),
         "may_start": may_work(request.membership),
