@@ -90,6 +90,10 @@ class Standby:
     def resume(self) -> None:
         self.execute("SELECT pg_wal_replay_resume()")
 
+    def receiver(self) -> int:
+        """The process that takes the primary's stream."""
+        return int(str(self.execute("SELECT pid FROM pg_stat_wal_receiver")))
+
     def catch_up(self) -> None:
         """Wait until everything that the primary has written is seen here."""
         with self._connection(self.server.port) as replica, self._connection(_primary_port()) as primary:

@@ -66,6 +66,7 @@ def make(url: str, directory: Path, *, say: Say = lambda _: None, shows_progress
         files=dict(manifest.checksums(scratch)),
     )
     made.write(scratch)
+    _flush(scratch)
     scratch.rename(target)
     _flush(directory)
     return made
@@ -154,7 +155,7 @@ def _first_wal(path: Path, segment_bytes: int) -> str:
 
 
 def _flush(directory: Path) -> None:
-    """So that the renamed directory is still there after a power cut."""
+    """So that the names in it are still there after a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

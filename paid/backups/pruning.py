@@ -17,7 +17,7 @@ TIMELINE_DIGITS = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes. `unfinished` are directories that a backup which was killed left behind, a day ago or longer."""
+    """What goes. `unfinished` are directories in which nobody has written for a day: their backup was killed."""
 
     backups: tuple[Manifest, ...]
     unfinished: tuple[Path, ...]
@@ -36,7 +36,7 @@ def plan(directory: Path, *, keep_days: int, keep_at_least: int, wal: Path | Non
     gone = tuple(backup for backup in candidates if backup.ended_at < since)
     kept = [backup for backup in found if backup not in gone]
     yesterday = (datetime.now(UTC) - timedelta(days=1)).timestamp()
-    unfinished = [path for path in sorted(directory.glob("*.part")) if path.stat().st_mtime < yesterday]
+    unfinished = [path for path in sorted(directory.glob("*.part")) if _touched_at(path) < yesterday]
     return Plan(gone, tuple(unfinished), tuple(_unneeded(wal, kept)) if wal else ())
 
 
@@ -50,6 +50,15 @@ def carry_out(directory: Path, plan: Plan) -> None:
         shutil.rmtree(path)
     for path in plan.wal:
         path.unlink(missing_ok=True)
+
+
+def _touched_at(directory: Path) -> float:
+    """The newest time in it: a copy that takes days writes into its files, and leaves the directory's time alone."""
+    try:
+        return max(path.stat().st_mtime for path in (directory, *directory.rglob("*")))
+    except FileNotFoundError:
+        # Somebody is at it: what was listed has another name by now, or is gone.
+        return datetime.now(UTC).timestamp()
 
 
 def _unneeded(wal: Path, kept: list[Manifest]) -> Iterator[Path]:

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paid.backups import figures, manifest
+from paid.backups import figures, losses, manifest
 from paid.backups.figures import Figures
+from paid.backups.losses import Traces
 from paid.backups.making import BASE, verify
 from paid.backups.manifest import BackupError, Manifest
 from paid.backups.programs import client, server_binaries
 from paid.backups.recovery import Reached, prepare_settings, recover
 from paid.stack import embedded
+
+TOLD = 5  # of the losses: the first ones say enough
 
 Say = Callable[[str], None]
 
@@ -67,9 +70,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
+    """`fewer_rows` says in words what an erasure or retention took between the backup and the moment."""
+
     figures: Figures
     reached: Reached
     drifted_days: int | None
+    fewer_rows: list[str]
 
 
 def plan(
@@ -108,14 +114,15 @@ def restore(plan: Plan, *, binaries: Path | None = None, say: Say = lambda _: No
     unpack(plan, say, major_matches=True)
     say("recovering")
     outcome = recover(plan.scratch, programs, plan.made, plan.restore_command, plan.moment, look=_look)
-    counted, drifted = outcome.found
-    problems = figures.missing_rows(plan.made.figures, counted)
+    counted, drifted, left = outcome.found
+    lost = losses.between(plan.made.figures, counted, left)
+    problems = lost.unexplained[:TOLD]
     if drifted:
         problems.append(f"{drifted} daily sums differ from the ledger")
     if problems:
         raise UnsoundError(f"{'; '.join(problems)}. The copy is in {plan.scratch}; {plan.target} is as it was.")
     _put_in_place(plan)
-    return Outcome(counted, outcome.reached, drifted)
+    return Outcome(counted, outcome.reached, drifted, lost.explained)
 
 
 def prepare(plan: Plan, say: Say = lambda _: None) -> None:
@@ -180,8 +187,8 @@ def _extract(archive: Path, target: Path) -> None:
         members.extractall(target, filter="data")
 
 
-def _look(connection: figures.Connection) -> tuple[Figures, int | None]:
-    return figures.count(connection), figures.drifted(connection)
+def _look(connection: figures.Connection) -> tuple[Figures, int | None, Traces]:
+    return figures.count(connection), figures.drifted(connection), losses.traces(connection)
 
 
 def _put_in_place(plan: Plan) -> None:

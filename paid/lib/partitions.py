@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import OperationalError, connection, connections
 from psycopg import sql
@@ -25,6 +25,8 @@ from paid.lib.tenancy import platform
 ADVISORY_LOCK = 7_115_201
 ATTEMPTS = 8
 LONGEST_PAUSE_SECONDS = 10.0
+# So many periods of rows in a default partition are made at a time: each takes its lock on the table.
+STRAY_PERIODS = 31
 
 Pause = Callable[[float], None]
 
@@ -32,14 +34,21 @@ Pause = Callable[[float], None]
 class PartitionInUse(Exception):
     """Long transactions hold the table: its partition is left as it is, and the next run tries again."""
 
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.names = names
+
     def __str__(self) -> str:
-        return f"{self.args[0]}: {self.__doc__}"
+        return f"{', '.join(self.names)}: {self.__doc__}"
 
 
 @dataclass(frozen=True)
 class Missing:
     parent: str
     starts_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.parent} from {self.starts_at:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ class Expired:
     estimated_rows: int
     bytes: int
     is_detached: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -87,12 +99,15 @@ class Summary:
     unexpected: int
 
 
+Partition = TypeVar("Partition", Missing, Expired)
+
+
 def summaries() -> list[Summary]:
     return [Summary(*row) for row in _rows("partition_summary")]
 
 
 def missing() -> list[Missing]:
-    return [Missing(*row) for row in _rows("missing_partitions")]
+    return [Missing(*row) for row in _rows("missing_partitions", STRAY_PERIODS)]
 
 
 def expired() -> list[Expired]:
@@ -107,33 +122,54 @@ def unbuilt_indexes() -> list[UnbuiltIndex]:
     return [UnbuiltIndex(*row) for row in _rows("unbuilt_indexes")]
 
 
-def create_missing() -> Iterator[Missing]:
-    """Make what is missing; yields each that this process made, when it is there."""
-    for partition in missing():
-        if create(partition):
-            yield partition
+def create_missing(*, pause: Pause = time.sleep) -> Iterator[Missing]:
+    """Make what is missing; yields each that this process made, when it is there.
+
+    Raises PartitionInUse for what could not be made, when all the rest is.
+    """
+    return _each(missing(), lambda partition, attempts: create(partition, pause=pause, attempts=attempts))
 
 
-def drop_expired() -> Iterator[Expired]:
-    """Drop what is no longer kept; yields each that is gone."""
-    for partition in expired():
-        drop(partition)
-        yield partition
+def drop_expired(*, pause: Pause = time.sleep) -> Iterator[Expired]:
+    """Drop what is no longer kept; yields each that is gone.
+
+    Raises PartitionInUse for what could not be dropped, when all the rest is.
+    """
+
+    def is_gone(partition: Expired, attempts: int) -> bool:
+        drop(partition, pause=pause, attempts=attempts)
+        return True
+
+    return _each(expired(), is_gone)
 
 
-def create(partition: Missing, *, pause: Pause = time.sleep) -> bool:
+def gather(
+    done: Iterator[Partition], announce: Callable[[Partition], None] = lambda _: None
+) -> tuple[list[Partition], PartitionInUse | None]:
+    """All that `create_missing` or `drop_expired` did, and what it raised at its end, for whoever has more to do."""
+    gathered: list[Partition] = []
+    try:
+        for partition in done:
+            announce(partition)
+            gathered.append(partition)
+    except PartitionInUse as error:
+        return gathered, error
+    return gathered, None
+
+
+def create(partition: Missing, *, pause: Pause = time.sleep, attempts: int | None = None) -> bool:
     """Make it, moving over what the default partition holds of its time; False when somebody else was faster."""
     query = "SELECT create_partitions(%s, %s, %s)"
     values = [partition.parent, partition.starts_at, partition.starts_at]
-    return _patiently(partition.parent, query, values, pause) == 1
+    return _patiently(partition.parent, query, values, pause, attempts) == 1
 
 
-def drop(partition: Expired, *, pause: Pause = time.sleep) -> None:
+def drop(partition: Expired, *, pause: Pause = time.sleep, attempts: int | None = None) -> None:
     """Detach it, then drop it: readers meet only the first, short lock. The database refuses what is still kept."""
     names = [partition.parent, partition.name]
     if not partition.is_detached:
-        _patiently(partition.parent, "SELECT detach_partition(%s, %s)", names, pause)
-    _patiently(partition.parent, "SELECT drop_partition(%s, %s)", names, pause)
+        _patiently(partition.parent, "SELECT detach_partition(%s, %s)", names, pause, attempts)
+    _patiently(partition.parent, "SELECT drop_partition(%s, %s)", names, pause, attempts)
 
 
 def build_index(index: UnbuiltIndex) -> None:
@@ -173,13 +209,31 @@ def alone() -> Iterator[bool]:
         holder.close()
 
 
-def _rows(name: str) -> list[tuple[Any, ...]]:
+def _each(partitions: list[Partition], work: Callable[[Partition, int], bool]) -> Iterator[Partition]:
+    """Work on one after the other, and go on past those in use; yields what is done.
+
+    Where one was waited for in vain, others of its table are tried once: whoever holds the table mostly holds them all.
+    """
+    in_use: dict[str, str] = {}
+    for partition in partitions:
+        try:
+            is_done = work(partition, 1 if partition.parent in in_use.values() else ATTEMPTS)
+        except PartitionInUse:
+            in_use[str(partition)] = partition.parent
+        else:
+            if is_done:
+                yield partition
+    if in_use:
+        raise PartitionInUse(*in_use)
+
+
+def _rows(name: str, *values: int) -> list[tuple[Any, ...]]:
     with platform(), connection.cursor() as cursor:
-        cursor.execute(statement("paid.lib", "partition_queries", name))
+        cursor.execute(statement("paid.lib", "partition_queries", name), values or None)
         return list(cursor.fetchall())
 
 
-def _patiently(table: str, query: str, values: list[Any], pause: Pause) -> object:
+def _patiently(table: str, query: str, values: list[Any], pause: Pause, attempts: int | None) -> object:
     """Run one statement, again after a while when its short lock_timeout ran out behind somebody's long transaction."""
     for attempt in count(1):
         try:
@@ -189,7 +243,7 @@ def _patiently(table: str, query: str, values: list[Any], pause: Pause) -> objec
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-            if attempt == ATTEMPTS:
+            if attempt >= (attempts or ATTEMPTS):
                 raise PartitionInUse(table) from error
         pause(min(2**attempt / 2, LONGEST_PAUSE_SECONDS))
     raise AssertionError("count() does not end")

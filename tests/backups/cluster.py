@@ -63,21 +63,27 @@ class Cluster:
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
-        """Django's models read and write here meanwhile."""
-        default: Any = connections["default"]
-        former = dict(default.settings_dict)
-        default.close()
-        default.close_pool()
-        default.settings_dict.update(
-            HOST="127.0.0.1", PORT=self.port, NAME=DATABASE, PASSWORD=self.passwords["PAID_APP_PASSWORD"]
-        )
+        """Django's models read and write here meanwhile, and the owner's connection leads here too."""
+        former = {}
+        for alias, role in (("default", "APP"), ("owner", "OWNER")):
+            _close(alias)
+            settings: Any = connections[alias].settings_dict
+            former[alias] = dict(settings)
+            password = self.passwords[f"PAID_{role}_PASSWORD"]
+            settings.update(HOST="127.0.0.1", PORT=self.port, NAME=DATABASE, PASSWORD=password)
         try:
             yield
         finally:
-            default.close()
-            default.close_pool()
-            default.settings_dict.clear()
-            default.settings_dict.update(former)
+            for alias, settings_before in former.items():
+                _close(alias)
+                connections[alias].settings_dict.clear()
+                connections[alias].settings_dict.update(settings_before)
+
+
+def _close(alias: str) -> None:
+    connection: Any = connections[alias]
+    connection.close()
+    connection.close_pool()
 
 
 def dump_of_test_database() -> bytes:

@@ -2,8 +2,9 @@
 
 import gzip
 import json
+import os
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_the_command_makes_one_and_tells_where_it_is(cluster: Cluster, story: St
     assert Path(report["path"]).parent == tmp_path
     assert report["figures"] == count(cluster).as_dict()
     assert run_command(str(tmp_path), "--verify") == (0, f"{report['path']}: every file is as it was written\n")
+
+
+def test_its_manifest_is_on_the_disk_before_it_has_its_name(cluster: Cluster, tmp_path: Path, monkeypatch):
+    flushed: list[str] = []
+    flush = os.fsync
+
+    def noted(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    made = making.make(cluster.url("backup"), tmp_path)
+    assert flushed == ["manifest.json", f"{made.name}.part", tmp_path.name]
 
 
 def test_the_backups_role_reads_every_row_and_changes_none(cluster: Cluster, story: Story):
@@ -196,6 +210,19 @@ class TestPruning:
     def test_the_latest_ones_are_kept_however_old_they_are(self, kept: tuple[Path, Path]):
         plan = pruning.plan(kept[0], keep_days=0, keep_at_least=3, wal=kept[1])
         assert (plan.backups, [path.name for path in plan.wal]) == ((), ["00000001000000000000000F"])
+
+    def test_one_that_is_still_being_made_is_left_however_long_ago_it_began(self, kept: tuple[Path, Path]):
+        two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+        for name in ("running.part", "killed.part"):
+            archive = kept[0] / name / "base" / "base.tar.gz"
+            archive.parent.mkdir(parents=True)
+            archive.touch()
+            for path in (archive, archive.parent, archive.parent.parent):
+                os.utime(path, (two_days_ago, two_days_ago))
+        with (kept[0] / "running.part" / "base" / "base.tar.gz").open("ab") as file:
+            file.write(b"more")
+        run_command(str(kept[0]), "--prune", "--keep-days", "365")
+        assert [path.name for path in kept[0].glob("*.part")] == ["running.part"]
 
     def test_without_any_backup_no_wal_goes(self, kept: tuple[Path, Path], tmp_path: Path):
         assert pruning.plan(tmp_path / "none", keep_days=0, keep_at_least=1, wal=kept[1]).wal == ()

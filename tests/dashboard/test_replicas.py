@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 import pytest
@@ -45,6 +46,7 @@ def replica(standby: Standby, transactional_db: None) -> Iterator[Standby]:
     yield standby
     connections["replica_1"].close()
     replicas._shunned_until.clear()
+    replicas._marks.clear()
 
 
 @pytest.fixture
@@ -116,6 +118,46 @@ def test_a_replica_that_is_too_far_behind_is_not_read(replica: Standby, seen: Wo
     assert (state.is_streaming, state.is_usable) == (True, False)
     assert state.lag_seconds is not None
     assert 0.0 <= state.lag_seconds < CATCH_UP_SECONDS
+
+
+def test_a_replica_is_left_while_it_replays_nothing_and_read_again_when_it_has_caught_up(
+    replica: Standby, seen: World, settings
+):
+    settings.REPLICA_MAX_LAG_SECONDS = 0.5
+    replica.pause()
+    try:
+        rename(seen, "renamed")
+        until(lambda: replicas.choose(replicas.BEGINNING) is None)
+    finally:
+        replica.resume()
+    until(lambda: replicas.choose(replicas.BEGINNING) == "replica_1")
+
+
+def test_a_replica_whose_stream_stands_still_is_left_although_it_replayed_all_it_got(
+    replica: Standby, seen: World, settings
+):
+    settings.REPLICA_MAX_LAG_SECONDS = 0.5
+    alice = signed_in_as(seen.alice)
+    receiver = replica.receiver()
+    os.kill(receiver, signal.SIGSTOP)
+    try:
+        rename(seen, "renamed")
+        until(lambda: shows(alice, "renamed"))
+        assert replicas.choose(replicas.BEGINNING) is None
+        # It says of itself that all is well: only the primary knows better.
+        state = replicas.look("replica_1")
+        assert (state.is_streaming, state.lag_seconds, state.is_usable) == (True, 0.0, False)
+    finally:
+        os.kill(receiver, signal.SIGCONT)
+    until(lambda: replicas.choose(replicas.BEGINNING) == "replica_1")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """States of a server that comes to them by itself."""
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_replica_that_does_not_hear_its_primary_is_not_read(replica: Standby, seen: World):

@@ -176,9 +176,38 @@ def test_a_row_whose_key_is_lost_can_still_be_saved_and_keeps_its_bytes(settings
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_that_somebody_saves_meanwhile_is_not_lost(settings, secrets):
+@pytest.mark.parametrize("batch", [1, 100])
+def test_a_text_that_somebody_saves_meanwhile_is_not_lost(settings, secrets, batch):
     with platform():
         pk = GithubToken.objects.order_by("pk").values_list("pk", flat=True)[0]
+    with transaction.atomic(), platform():
+        row = GithubToken.objects.get(pk=pk)
+        row.token = "changed meanwhile"
+        row.save()
+        rotation = waiting_rotation(batch)
+    rotation.join(120)
+    assert opened() == secrets | {f"token {pk}": "changed meanwhile"}
+    assert key_rotation.remaining() == []
+    with platform(), connection.cursor() as cursor:
+        cursor.execute("SELECT token FROM github_tokens WHERE id = %s", [pk])
+        assert key_id_of(bytes(cursor.fetchone()[0])) == "new"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_two_at_once_leave_nothing(secrets, batch):
+    """The second one waits for a batch of the first one's, and finds all of it done."""
+    with transaction.atomic():
+        first = key_rotation.rotate(batch=batch)
+        assert next(first).resealed == batch
+        second = waiting_rotation(batch)
+    first.close()
+    second.join(120)
+    assert key_rotation.remaining() == []
+
+
+def waiting_rotation(batch: int) -> threading.Thread:
+    """A rotation in a thread, which by now waits for a row that this connection's transaction holds."""
     started = threading.Event()
     backend: list[int] = []
 
@@ -187,26 +216,17 @@ def test_a_text_that_somebody_saves_meanwhile_is_not_lost(settings, secrets):
             cursor.execute("SELECT pg_backend_pid()")
             backend.append(cursor.fetchone()[0])
         started.set()
-        list(key_rotation.rotate())
+        list(key_rotation.rotate(batch=batch))
         connections.close_all()
 
     rotation = threading.Thread(target=rotate, daemon=True)
-    with transaction.atomic(), platform():
-        row = GithubToken.objects.get(pk=pk)
-        row.token = "changed meanwhile"
-        row.save()
-        rotation.start()
-        assert started.wait(30)
-        with connection.cursor() as cursor:
-            waits = False
-            deadline = time.monotonic() + 60
-            while not waits and rotation.is_alive() and time.monotonic() < deadline:
-                cursor.execute("SELECT pg_backend_pid() = ANY (pg_blocking_pids(%s))", backend)
-                waits = cursor.fetchone()[0]
-        assert waits
-    rotation.join(120)
-    assert opened() == secrets | {f"token {pk}": "changed meanwhile"}
-    assert key_rotation.remaining() == []
-    with platform(), connection.cursor() as cursor:
-        cursor.execute("SELECT token FROM github_tokens WHERE id = %s", [pk])
-        assert key_id_of(bytes(cursor.fetchone()[0])) == "new"
+    rotation.start()
+    assert started.wait(30)
+    with connection.cursor() as cursor:
+        waits = False
+        deadline = time.monotonic() + 60
+        while not waits and rotation.is_alive() and time.monotonic() < deadline:
+            cursor.execute("SELECT pg_backend_pid() = ANY (pg_blocking_pids(%s))", backend)
+            waits = cursor.fetchone()[0]
+    assert waits
+    return rotation

@@ -1,14 +1,16 @@
 """Partitions are made ahead, hold what fell beside them, and go away whole."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import psycopg
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from agent_runs.models import AgentRunLog
 from metrics.models import TokenUsage, UsageDaily
@@ -20,7 +22,9 @@ from paid.lib.tenancy import platform, tenant
 from tests.database import owner_connection
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
 from tests.factories.metrics import TokenUsageFactory
+from tests.factories.workflows import OutboxCommandFactory
 from tests.migrations.catalog import unprotected
+from workflows.models import OutboxCommand
 
 LONG_AGO = datetime(2024, 2, 29, 12, tzinfo=UTC)
 A_DAY = Missing("agent_run_logs", datetime(2024, 2, 29, tzinfo=UTC))
@@ -42,7 +46,7 @@ def command(*arguments: str) -> str:
 @pytest.fixture
 def until_today(transactional_db: None) -> None:
     """The test database may have been made yesterday, a minute ago."""
-    partitions.create_missing()
+    list(partitions.create_missing())
 
 
 def drop_the_last_day() -> str:
@@ -63,6 +67,7 @@ def test_migrations_left_nothing_to_make():
         "indexes_built": [],
         "indexes_planned": [],
         "unexpected_rows": {},
+        "in_use": [],
         "is_busy": False,
     }
 
@@ -101,7 +106,7 @@ def test_rows_that_nobody_expected_raise_the_alarm_and_move_when_their_partition
     AgentRunLogFactory(run=run, content="found again")
     assert partitions.unexpected() == [Unexpected("agent_run_logs", 1)]
     with pytest.raises(SystemExit) as exit_code:
-        command("partitions", "--json")
+        command("partitions", "--json", "--dry-run")
     assert exit_code.value.code == 3
     assert partitions.create(A_DAY) is True
     assert partitions.create(A_DAY) is False
@@ -110,6 +115,46 @@ def test_rows_that_nobody_expected_raise_the_alarm_and_move_when_their_partition
         assert AgentRunLog.objects.get().content == "found again"
     with connection.cursor() as cursor:
         assert unprotected(cursor) == []
+
+
+@pytest.mark.django_db
+def test_the_command_moves_rows_of_past_days_into_partitions_of_their_own_and_the_alarm_ends():
+    yesterday = timezone.now().astimezone(UTC) - timedelta(days=1)
+    AgentRunLogFactory(run=AgentRunFactory(created_at=yesterday))
+    AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO))
+    days = [f"agent_run_logs {day:%Y-%m-%d}" for day in (LONG_AGO, yesterday)]
+    with pytest.raises(SystemExit) as exit_code:
+        command("partitions", "--json", "--dry-run")
+    assert exit_code.value.code == 3
+
+    report = json.loads(command("partitions", "--json"))
+    assert (report["made"], report["unexpected_rows"]) == (days, {})
+    with platform():
+        assert AgentRunLog.objects.count() == 2
+    # Retention finds them where it looks: the default partition is never dropped.
+    assert json.loads(command("retention", "--json"))["dropped"] == ["agent_run_logs_p20240229"]
+    with platform():
+        assert AgentRunLog.objects.get().run_created_at == yesterday
+
+
+@pytest.mark.django_db
+def test_a_night_makes_so_many_partitions_of_the_past_and_the_next_one_goes_on(monkeypatch):
+    monkeypatch.setattr(partitions, "STRAY_PERIODS", 2)
+    for day in (1, 2, 3):
+        AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO + timedelta(days=day)))
+    with capture_logs() as logs:
+        assert tasks.keep_partitions() == ["agent_run_logs 2024-03-01", "agent_run_logs 2024-03-02"]
+        assert tasks.keep_partitions() == ["agent_run_logs 2024-03-03"]
+        assert tasks.keep_partitions() == []
+    alarms = [(log["rows"], log["left"]) for log in logs if log["event"] == "default_partition_holds_rows"]
+    assert alarms == [(3, 1), (1, 0)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("parent", ["agent_runs", "agent_run_logs"])
+def test_a_tenant_is_not_told_of_the_default_partitions(parent):
+    with pytest.raises(DatabaseError, match="permission denied for function"), tenant(1), connection.cursor() as cursor:
+        cursor.execute("SELECT default_partition_periods(%s, 1)", [parent])
 
 
 @pytest.mark.django_db
@@ -132,7 +177,7 @@ def test_retention_drops_old_days_of_the_log_and_keeps_the_rest():
     kept = AgentRunLogFactory()
     planned = json.loads(command("retention", "--json", "--dry-run"))
     planned.pop("rows")
-    assert planned == {"dropped": [], "planned": ["agent_run_logs_p20240229"], "is_busy": False}
+    assert planned == {"dropped": [], "planned": ["agent_run_logs_p20240229"], "in_use": [], "is_busy": False}
     with platform():
         assert AgentRunLog.objects.count() == 2
     assert json.loads(command("retention", "--json"))["dropped"] == ["agent_run_logs_p20240229"]
@@ -213,6 +258,88 @@ def test_it_leaves_a_partition_that_long_transactions_hold_and_says_so():
     assert waits == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
     assert "agent_run_logs_p20240302" in names("agent_run_logs")
     partitions.drop(Expired("agent_run_logs", "agent_run_logs_p20240302", LONG_AGO, 0, 0))
+
+
+@pytest.fixture
+def busy_log(until_today) -> Iterator[None]:
+    """Somebody's long transaction holds the log; an old partition of it and one of the ledger could go."""
+    for one in (A_DAY, A_MONTH):
+        partitions.create(one)
+    with owner_connection() as other:
+        other.execute("LOCK TABLE ONLY agent_run_logs IN SHARE UPDATE EXCLUSIVE MODE")
+        yield
+    list(partitions.drop_expired())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_busy_partition_does_not_keep_the_others_and_the_rows(busy_log, monkeypatch):
+    monkeypatch.setattr(partitions, "ATTEMPTS", 1)
+    OutboxCommandFactory(delivered_at=LONG_AGO)
+    output = StringIO()
+    with pytest.raises(CommandError, match="agent_run_logs_p20240229: Long transactions hold the table") as failure:
+        call_command("retention", "--json", stdout=output)
+    assert failure.value.returncode == 1
+    report = json.loads(output.getvalue())
+    assert report["dropped"] == ["token_usages_p202402"]
+    assert report["in_use"] == ["agent_run_logs_p20240229"]
+    assert report["rows"]["outbox"] == 1
+    assert "token_usages_p202402" not in names("token_usages")
+    assert "agent_run_logs_p20240229" in names("agent_run_logs")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_nightly_task_goes_on_past_a_busy_partition_and_fails_at_its_end(busy_log, monkeypatch):
+    monkeypatch.setattr(partitions, "ATTEMPTS", 1)
+    OutboxCommandFactory(delivered_at=LONG_AGO)
+    with pytest.raises(partitions.PartitionInUse, match="agent_run_logs_p20240229"):
+        tasks.apply_retention()
+    assert "token_usages_p202402" not in names("token_usages")
+    with platform():
+        assert OutboxCommand.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_busy_partition_is_waited_for_and_those_of_its_table_after_it_are_tried_once(busy_log):
+    partitions.create(Missing("audit_events", datetime(2020, 1, 1, tzinfo=UTC)))
+    AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO + timedelta(days=1)))
+    AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO + timedelta(days=2)))
+    waits: list[float] = []
+    with pytest.raises(
+        partitions.PartitionInUse, match="agent_run_logs from 2024-03-01, agent_run_logs from 2024-03-02"
+    ):
+        list(partitions.create_missing(pause=waits.append))
+    assert len(waits) == partitions.ATTEMPTS - 1
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_a_busy_table_keeps_neither_the_partitions_of_others_nor_the_alarm(until_today, monkeypatch):
+    monkeypatch.setattr(partitions, "ATTEMPTS", 1)
+    month = drop_the_last_month_of_the_audit_log()
+    AgentRunLogFactory(run=AgentRunFactory(created_at=LONG_AGO))
+    with owner_connection() as other:
+        other.execute("LOCK TABLE ONLY agent_run_logs IN SHARE UPDATE EXCLUSIVE MODE")
+        with capture_logs() as logs, pytest.raises(partitions.PartitionInUse, match="agent_run_logs from 2024-02-29"):
+            tasks.keep_partitions()
+        assert [log["table"] for log in logs if log["event"] == "default_partition_holds_rows"] == ["agent_run_logs"]
+        assert month in names("audit_events")
+
+        drop_the_last_month_of_the_audit_log()
+        output, errors = StringIO(), StringIO()
+        with pytest.raises(CommandError, match="agent_run_logs from 2024-02-29") as failure:
+            call_command("partitions", "--json", stdout=output, stderr=errors)
+    assert failure.value.returncode == 1
+    report = json.loads(output.getvalue())
+    assert (len(report["made"]), report["in_use"]) == (1, ["agent_run_logs from 2024-02-29"])
+    assert report["unexpected_rows"] == {"agent_run_logs": 1}
+    assert "ALARM agent_run_logs: 1 rows" in errors.getvalue()
+    assert month in names("audit_events")
+
+
+def drop_the_last_month_of_the_audit_log() -> str:
+    name = max(name for name in names("audit_events") if not name.endswith("_default"))
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"DROP TABLE {name}")
+    return name
 
 
 @pytest.mark.django_db

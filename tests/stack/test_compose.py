@@ -1,6 +1,8 @@
 """What docker-compose.yml promises: nothing public, no secret by default, and start commands that exist."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,31 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 CONFIGURATION = (ROOT / "temporal-config.yaml").read_text()
+
+
+def check(directory: Path) -> subprocess.CompletedProcess[str]:
+    """bin/check-compose over what is in `directory`; skips where nothing on this machine can read the file."""
+    program = directory / "bin" / "check-compose"
+    done = subprocess.run([program], capture_output=True, text=True, check=False, timeout=300)
+    if "Neither docker compose nor Go is installed" in done.stderr:
+        pytest.skip("neither docker compose nor Go is installed")
+    if done.returncode and "compose-go/v2@" in done.stderr and "dial tcp" in done.stderr:
+        pytest.skip("docker compose is not installed, and Go's modules cannot be reached")
+    return done
+
+
+def test_compose_itself_reads_it():
+    done = check(ROOT)
+    assert (done.returncode, done.stdout) == (0, "docker-compose.yml is valid\n"), done.stderr
+
+
+def test_the_check_refuses_what_compose_would_refuse(tmp_path: Path):
+    (tmp_path / "bin").mkdir()
+    shutil.copy(ROOT / "bin" / "check-compose", tmp_path / "bin")
+    (tmp_path / "docker-compose.yml").write_text(TEXT.replace("    ports:", "    prots:", 1))
+    done = check(tmp_path)
+    assert done.returncode != 0
+    assert "prots" in done.stderr
 
 
 def test_it_has_every_part_of_the_house():

@@ -1,12 +1,17 @@
 -- Reads of `paid/lib/partitions.py`.
 
 -- name: missing_partitions
--- What is not there yet, from the present period to as many ahead as the table wants.
+-- What is not there yet: from the present period to as many ahead as the table wants, and the first periods of rows that
+-- fell into the default partition.
 SELECT wanted.name, period.starts_at
 FROM partitioned_tables AS wanted
-CROSS JOIN LATERAL generate_series(date_trunc(wanted.unit, now(), 'UTC'),
-                                   date_trunc(wanted.unit, now(), 'UTC') + wanted.ahead * ('1 ' || wanted.unit)::interval,
-                                   ('1 ' || wanted.unit)::interval) AS period (starts_at)
+CROSS JOIN LATERAL (
+    SELECT generate_series(date_trunc(wanted.unit, now(), 'UTC'),
+                           date_trunc(wanted.unit, now(), 'UTC') + wanted.ahead * ('1 ' || wanted.unit)::interval,
+                           ('1 ' || wanted.unit)::interval)
+    UNION
+    SELECT default_partition_periods(wanted.name, %s)
+) AS period (starts_at)
 WHERE NOT EXISTS (SELECT FROM partitions WHERE partitions.parent = wanted.name AND partitions.starts_at = period.starts_at)
 ORDER BY wanted.name, period.starts_at
 

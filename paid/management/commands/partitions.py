@@ -22,6 +22,8 @@ class Report:
     unbuilt: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
     alarms: list[partitions.Unexpected] = field(default_factory=list)
+    in_use: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -30,16 +32,18 @@ class Report:
             "indexes_built": self.built,
             "indexes_planned": self.unbuilt,
             "unexpected_rows": {alarm.parent: alarm.rows for alarm in self.alarms},
+            "in_use": self.in_use,
             "is_busy": self.is_busy,
         }
 
 
 class Command(BaseCommand):
     help = (
-        "Make the missing partitions of the log, the ledger and the audit log, and build the indexes that closed\n"
-        "partitions are to have (without blocking anybody); harmless to repeat.\n\n"
-        "Exit codes: 0 all is well; 1 a partition could not be made; 3 a default partition holds rows that nobody\n"
-        "expected.\n"
+        "Make the missing partitions of the log, the ledger and the audit log, also those of rows that fell into a\n"
+        "default partition (which moves them over), and build the indexes that closed partitions are to have (without\n"
+        "blocking anybody); harmless to repeat.\n\n"
+        "Exit codes: 0 all is well; 1 a partition or an index could not be made; 3 a default partition still holds\n"
+        "rows that nobody expected.\n"
         "Example: manage.py partitions --json\n\n"
         "`partitions convert TABLE` makes a table that grew unpartitioned a partitioned one, while it is written."
     )
@@ -71,24 +75,29 @@ class Command(BaseCommand):
         else:
             self._tell(report)
         self._alarm(report.alarms)
+        if report.failures:
+            raise CommandError("\n".join(report.failures))
+        if report.alarms:
+            raise SystemExit(ALARM)
 
     def _plan(self, report: Report) -> None:
         report.planned = [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in partitions.missing()]
         report.unbuilt = [one.name for one in partitions.unbuilt_indexes()]
 
     def _apply(self, report: Report, say: Any) -> None:
+        """What fails is noted, and the rest is done: the alarm too must be heard."""
+        made, in_use = partitions.gather(partitions.create_missing(), lambda one: say(f"made    {one}"))
+        report.made = [f"{one.parent} {one.starts_at:%Y-%m-%d}" for one in made]
+        if in_use is not None:
+            report.in_use = list(in_use.names)
+            report.failures.append(str(in_use))
         try:
-            for one in partitions.create_missing():
-                say(f"made    {one.parent} from {one.starts_at:%Y-%m-%d}")
-                report.made.append(f"{one.parent} {one.starts_at:%Y-%m-%d}")
             for waiting in partitions.unbuilt_indexes():
                 say(f"index   {waiting.name} over about {waiting.estimated_rows} rows …")
                 partitions.build_index(waiting)
                 report.built.append(waiting.name)
-        except partitions.PartitionInUse as error:
-            raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"{error}\nIndexes are built as the owner: see DATABASE_OWNER_URL.") from error
+            report.failures.append(f"{error}\nIndexes are built as the owner: see DATABASE_OWNER_URL.")
 
     def _tell(self, report: Report) -> None:
         for planned in report.planned:
@@ -107,5 +116,3 @@ class Command(BaseCommand):
                 f"ALARM {alarm.parent}: {alarm.rows} rows in the default partition. Their time is older or later than"
                 " any partition: find out who writes them."
             )
-        if alarms:
-            raise SystemExit(ALARM)

@@ -20,8 +20,9 @@ FAILED, UNSOUND, NOT_EMPTY = 1, 3, 4
 class Command(BaseCommand):
     help = (
         "Restore a backup into a new data directory, recover it to a moment, compare the ledger with its daily sums\n"
-        "and the rows with those of the backup, and only then put it in place. What is in the way is never\n"
-        "overwritten: --replace renames it. Afterwards start your server in that directory, and make a new backup.\n\n"
+        "and the rows with those of the backup, and only then put it in place. Rows that an erased account or\n"
+        "retention took are told and no fault. What is in the way is never overwritten: --replace renames it.\n"
+        "Afterwards start your server in that directory, and make a new backup.\n\n"
         "Exit codes: 0 restored; 1 failed; 3 restored but not sound (left beside); 4 the directory is not empty.\n\n"
         "Examples:\n"
         "  manage.py restore /srv/backups --into /srv/postgresql --wal /srv/wal --to '2026-11-22 21:30:00' --dry-run\n"
@@ -109,6 +110,7 @@ class Command(BaseCommand):
                 "stopped": outcome.reached.stopped,
                 "last_transaction_at": outcome.reached.last_transaction_at,
                 "days_that_differ_from_the_ledger": outcome.drifted_days,
+                "fewer_rows": outcome.fewer_rows,
                 "figures": outcome.figures.as_dict(),
             }
             self.stdout.write(json.dumps(report))
@@ -118,6 +120,8 @@ class Command(BaseCommand):
         for name, rows in found.tables.items():
             self.stdout.write(f"{name:<32} {former.tables.get(name, 0):>12} {rows:>12}")
         self.stdout.write(f"ledger, USD: {former.ledger_usd} in the backup, {found.ledger_usd} restored")
+        for told in outcome.fewer_rows:
+            self.stdout.write(f"fewer than in the backup, as it should be: {told}")
         self.stdout.write(
             f"{outcome.reached.stopped}; last transaction {outcome.reached.last_transaction_at or 'unknown'}"
         )

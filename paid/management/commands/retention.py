@@ -14,8 +14,8 @@ class Command(BaseCommand):
     help = (
         "Detach and drop whole partitions whose time is over (run logs after 90 days, the ledger after a year; daily"
         " sums and the audit log stay), and delete rows that are over: commands delivered, workflows ended, webhooks"
-        " and gateway calls settled 30 days ago, expired sessions. Harmless to repeat."
-        " Example: manage.py retention --dry-run --json"
+        " settled and API requests answered 30 days ago, expired sessions. Harmless to repeat. Exit code 1: a partition"
+        " is in use and stays for the next run; all the rest is done. Example: manage.py retention --dry-run --json"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,35 +24,28 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         say = (lambda _: None) if options["json"] else self.stdout.write
-        dropped: list[str] = []
+        dropped: list[partitions.Expired] = []
+        in_use = None
         with partitions.alone() as is_alone:
             plan = partitions.expired() if is_alone else []
             for one in plan:
                 say(f"to drop {one.name}: about {one.estimated_rows} rows, {one.bytes} bytes")
-            for one in [] if options["dry_run"] else plan:
-                self._drop(one)
-                dropped.append(one.name)
-                say(f"dropped {one.name}")
+            if plan and not options["dry_run"]:
+                dropped, in_use = partitions.gather(partitions.drop_expired(), lambda one: say(f"dropped {one.name}"))
         rows = list(retention.over() if options["dry_run"] else retention.forget())
         if options["json"]:
             report = {
-                "dropped": dropped,
+                "dropped": [one.name for one in dropped],
                 "planned": [one.name for one in plan],
+                "in_use": list(in_use.names) if in_use else [],
                 "rows": {one.table: one.rows for one in rows},
                 "is_busy": not is_alone,
             }
             self.stdout.write(json.dumps(report))
-            return
-        for forgotten in rows:
-            say(f"{'to delete' if options['dry_run'] else 'deleted'} {forgotten.rows} rows of {forgotten.table}")
-        if not is_alone:
-            say("Another process is at the partitions.")
         else:
-            say(f"{len(dropped)} of {len(plan)} partitions dropped.")
-
-    @staticmethod
-    def _drop(one: partitions.Expired) -> None:
-        try:
-            partitions.drop(one)
-        except partitions.PartitionInUse as error:
-            raise CommandError(str(error)) from error
+            for forgotten in rows:
+                say(f"{'to delete' if options['dry_run'] else 'deleted'} {forgotten.rows} rows of {forgotten.table}")
+            told = f"{len(dropped)} of {len(plan)} partitions dropped."
+            say(told if is_alone else "Another process is at the partitions.")
+        if in_use is not None:
+            raise CommandError(str(in_use)) from in_use
