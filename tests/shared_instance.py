@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from paid.stack import embedded
-from tests.servers import INIT_SQL
+from tests.servers import INIT_SQL, READY_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTS = ("FRONTEND", "MATCHING", "HISTORY", "WORKER")
@@ -71,7 +71,7 @@ class SharedInstance:
             port=self._port,
             superuser_password=self._superuser,
         )
-        self._postgresql.wait_until_ready()
+        self._postgresql.wait_until_ready(READY_SECONDS)
 
     def set_up(self) -> None:
         """Roles and databases by init-db.sql, then Temporal's tables as the compose file makes them."""

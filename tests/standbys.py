@@ -14,6 +14,7 @@ import pytest
 from django.db import connections
 
 from paid.stack import embedded
+from tests.servers import READY_SECONDS
 
 CATCH_UP_SECONDS = 240.0
 _POLL_SECONDS = 0.05
@@ -66,7 +67,7 @@ class Standby:
             superuser_password=secrets.token_urlsafe(),
             settings=_SETTINGS,
         )
-        server.wait_until_ready()
+        server.wait_until_ready(READY_SECONDS)
         return cls(server, directory, password, slot)
 
     def settings(self) -> dict[str, object]:
@@ -75,7 +76,7 @@ class Standby:
         return primary | {
             "HOST": "127.0.0.1",
             "PORT": self.server.port,
-            "OPTIONS": {"connect_timeout": 2, "pool": {"min_size": 1, "max_size": 4, "timeout": 2}},
+            "OPTIONS": {"connect_timeout": 30, "pool": {"min_size": 1, "max_size": 4, "timeout": 30}},
         }
 
     def execute(self, statement: str) -> object:

@@ -29,7 +29,7 @@ def committed(place: Workspace, text: str) -> str:
     return str(commit.head_sha)
 
 
-def check(place: Workspace, head_sha: str, command: str, *, seconds: float = 20, stopped: bool = False) -> Check:
+def check(place: Workspace, head_sha: str, command: str, *, seconds: float = 120, stopped: bool = False) -> Check:
     return workspace.check_commit(
         place,
         head_sha=head_sha,
@@ -89,15 +89,18 @@ def test_it_has_no_network_and_no_way_to_the_models(place: Workspace) -> None:
 def test_a_check_is_found_among_what_lives_and_goes_away_with_the_run(place: Workspace) -> None:
     head = committed(place, "answer = 42\n")
     run_dir = Path(place.path).parent
+    check_dir = run_dir / "checks" / "tests"
     seen: list[list[str]] = []
 
     def look(seconds: float) -> None:
         seen.append(supervisor.list_live(str(run_dir.parent)))
+        (check_dir / "files" / "seen").touch()
         time.sleep(seconds)
 
-    workspace.check_commit(
-        place, head_sha=head, name="tests", command="sleep 0.5", wall_seconds=20, is_stopped=lambda: False, wait=look
+    command = "until [ -e seen ]; do sleep 0.05; done"
+    found = workspace.check_commit(
+        place, head_sha=head, name="tests", command=command, wall_seconds=120, is_stopped=lambda: False, wait=look
     )
-    assert seen[0] == [str(run_dir / "checks" / "tests")]
+    assert (found.is_passing, seen[0]) == (True, [str(check_dir)])
     workspace.remove(str(run_dir))
     assert not (run_dir / "checks").exists()

@@ -57,7 +57,7 @@ class Bench:
 def bench(tmp_path: Path) -> Any:
     made = Bench(tmp_path)
     yield made
-    assert supervisor.stop_all(str(made.runs_dir), "end of the test") == []
+    assert supervisor.stop_all(str(made.runs_dir), "end of the test", timeout_seconds=60) == []
     assert pids_with(made.mark) == []
 
 
@@ -78,13 +78,15 @@ def test_a_second_launch_of_an_ended_run_starts_nothing(bench: Bench) -> None:
 
 
 def test_a_second_launch_attaches_to_the_living_agent(bench: Bench) -> None:
-    bench.start("echo up; read -t 30 < <(sleep 30)")
+    # It is the shell's copy that says so: from then on nothing is started any more.
+    script = "read -t 600 < <(echo up >&2; exec sleep 600)"
+    bench.start(script)
     wait_for_line(bench.run_dir, "up")
-    # With them the shell's copy that is about to be `sleep`, perhaps.
+    # With them that copy, perhaps, until it is `sleep`.
     before = set(pids_with(bench.mark))
-    bench.start("echo up; read -t 30 < <(sleep 30)")
+    bench.start(script)
     assert set() < set(pids_with(bench.mark)) <= before
-    assert bench.lines() == [("stdout", "up")]
+    assert bench.lines() == [("stderr", "up")]
 
 
 def test_killing_the_launcher_and_its_group_leaves_the_agent_running(bench: Bench) -> None:
@@ -268,7 +270,7 @@ def test_only_the_living_are_listed(bench: Bench) -> None:
     assert supervisor.list_live(str(bench.runs_dir)) == []
     bench.start("echo up; sleep 600")
     assert supervisor.list_live(str(bench.runs_dir)) == [bench.run_dir]
-    assert supervisor.stop_all(str(bench.runs_dir), "Paid is shutting down.") == []
+    assert supervisor.stop_all(str(bench.runs_dir), "Paid is shutting down.", timeout_seconds=60) == []
     assert supervisor.list_live(str(bench.runs_dir)) == []
     assert bench.finish().detail == "Paid is shutting down."
 

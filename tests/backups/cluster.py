@@ -13,7 +13,7 @@ from django.db import connections
 from psycopg import sql
 
 from paid.stack import embedded
-from tests.servers import INIT_SQL
+from tests.servers import INIT_SQL, READY_SECONDS
 
 DATABASE = "paid_development"
 
@@ -33,7 +33,7 @@ class Cluster:
         self._server = embedded.start_postgresql(
             self.data, self._log, port=self.port, superuser_password=self.superuser_password, settings=archiving
         )
-        self._server.wait_until_ready()
+        self._server.wait_until_ready(READY_SECONDS)
 
     def stop(self) -> None:
         self._server.stop()

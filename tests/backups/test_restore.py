@@ -20,6 +20,7 @@ from paid.backups.restoring import TargetNotEmptyError, UnsoundError
 from paid.stack import embedded
 from tests.backups.cluster import DATABASE, Cluster
 from tests.backups.story import AFTER, BEFORE, BETWEEN, Story
+from tests.servers import READY_SECONDS
 
 
 def restore(*arguments: object) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def test_a_moment_between_is_restored_to_the_last_digit(cluster: Cluster, story:
         target, directory / "restored.log", port=(port := embedded.free_port()), superuser_password=""
     )
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(READY_SECONDS)
         with psycopg.connect(
             cluster.url("backup").replace(f":{cluster.port}/", f":{port}/"), autocommit=True
         ) as connection:
@@ -193,7 +194,7 @@ def test_a_prepared_directory_is_recovered_by_the_server_that_starts_in_it(
         target, directory / "restored.log", port=(port := embedded.free_port()), superuser_password=""
     )
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(READY_SECONDS)
         url = cluster.url("backup").replace(f":{cluster.port}/", f":{port}/")
         with psycopg.connect(url, autocommit=True) as connection:
             while connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import uvicorn
@@ -19,6 +20,7 @@ WIDE: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 # Whatever is waited for comes within moments, but where the machine has others to serve.
 PATIENCE_MILLISECONDS = 60_000
+START_MILLISECONDS = 180_000
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
@@ -28,7 +30,9 @@ expect.set_options(timeout=PATIENCE_MILLISECONDS)
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        running = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=START_MILLISECONDS
+        )
         yield running
         running.close()
 
@@ -100,10 +104,16 @@ class Visit:
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def patient_context(browser: Browser, **options: Any) -> BrowserContext:
+    """As `browser.new_context`, and as patient as `expect` is."""
+    made = browser.new_context(**options)
+    made.set_default_timeout(PATIENCE_MILLISECONDS)
+    return made
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=WIDE)
-    made.set_default_timeout(PATIENCE_MILLISECONDS)
+    made = patient_context(browser, viewport=WIDE)
     yield made
     made.close()
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, expect
 from metrics.experiments.operations import look_at_experiment
 from paid.lib.tenancy import tenant
 from prompts.models import AbTest
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, patient_context
 from tests.dashboard.experimenting import populate, running_experiment
 from tests.dashboard.world import World
 
@@ -37,7 +37,7 @@ def test_the_charts_are_drawn_and_a_person_ends_it_in_a_dialog(world: World, vis
 
 def test_without_javascript_the_tables_say_it(site: str, world: World, browser: Browser):
     test = read(world)
-    context = browser.new_context(java_script_enabled=False)
+    context = patient_context(browser, java_script_enabled=False)
     visit = Visit(site, context.new_page())
     visit.sign_in("vera@example.com")
     visit.open(f"/a/northwind/experiments/{test.pk}/")

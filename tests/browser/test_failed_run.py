@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from agent_runs.models import AgentRun, RunStatus, StepName, StepStatus
 from paid.lib.tenancy import platform
-from tests.browser.conftest import PHONE, WIDE, Visit
+from tests.browser.conftest import PHONE, WIDE, Visit, patient_context
 from tests.dashboard.world import World
 from tests.factories.agent_runs import RunStepFactory
 
@@ -26,7 +26,7 @@ def fail(run: AgentRun, code: str, words: str) -> None:
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_a_failure_says_what_happened_and_what_to_do(site: str, world: World, browser: Browser, viewport):
-    context = browser.new_context(viewport=viewport)
+    context = patient_context(browser, viewport=viewport)
     visit = Visit(site, context.new_page())
     run = world.failed_run
     RunStepFactory(agent_run=run, name=StepName.AGENT, status=StepStatus.FAILED)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from agent_runs.models import AgentRun, RunStatus, RunStep
 from metrics.models import CostBudget, UsageDaily
 from paid.lib.tenancy import platform
-from tests.browser.conftest import PHONE, WIDE, Visit
+from tests.browser.conftest import PHONE, WIDE, Visit, patient_context
 from tests.dashboard.world import World
 from tests.factories.metrics import BudgetAlertFactory
 
@@ -33,7 +33,7 @@ def make_it_tight(world: World) -> None:
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_a_paused_run_asks_and_budgets_tell(site: str, world: World, browser: Browser, viewport, scheme):
     make_it_tight(world)
-    context = browser.new_context(viewport=viewport, color_scheme=scheme)
+    context = patient_context(browser, viewport=viewport, color_scheme=scheme)
     visit = Visit(site, context.new_page())
     visit.sign_in("alice@example.com")
     for name, path in (("run", f"runs/{world.live_run.pk}/"), ("budgets", "settings/budgets/")):

@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, expect
 from agent_runs.live import wake
 from agent_runs.models import AgentRun, LogKind, RunStatus
 from paid.lib.tenancy import platform
-from tests.browser.conftest import PHONE, WIDE, Visit
+from tests.browser.conftest import PHONE, WIDE, Visit, patient_context
 from tests.dashboard.addresses import posted_only, tenant_addresses
 from tests.dashboard.world import World
 from tests.factories.agent_runs import AgentRunLogFactory
@@ -16,7 +16,7 @@ NOT_PAGES = {"run_log_stream", "run_log_file", "costs_file", "prompt_file"}
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"])
 def test_every_page_fits_and_breaks_no_rule_of_the_browser(site: str, world: World, browser: Browser, viewport, scheme):
-    context = browser.new_context(viewport=viewport, color_scheme=scheme)
+    context = patient_context(browser, viewport=viewport, color_scheme=scheme)
     visit = Visit(site, context.new_page())
     visit.sign_in("alice@example.com")
     pages = {

@@ -61,8 +61,9 @@ def test_no_character_is_lost_and_each_is_escaped(source: str):
 
 
 def test_a_hostile_source_is_coloured_in_no_time():
-    started = time.process_time()
+    started = time.thread_time()
     for hostile in ("{{" * 30_000, "{#" * 5_000, "{% " * 20_000, "{{ a }}" * 8_000, "{{" + "|" * 60_000 + "}}"):
         to_html(hostile)
 
-    assert time.process_time() - started < 5
+    # It takes 1.3 of this thread, whatever else the machine does.
+    assert time.thread_time() - started < 15

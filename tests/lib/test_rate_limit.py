@@ -63,7 +63,8 @@ def _address(listener: socket.socket) -> str:
     return f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
 
 
-def test_while_redis_is_silent_it_counts_alone_and_waits_once(key, clock, settings, capsys):
+def test_while_redis_is_silent_it_counts_alone_and_waits_once(key, clock, settings, capsys, monkeypatch):
+    monkeypatch.setattr(rate_limit, "AWAY_SECONDS", 300)
     # A server that takes connections and says nothing is worse than none.
     with tcp_socket() as silent:
         settings.REDIS_URL = _address(silent)

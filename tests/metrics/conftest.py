@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from metrics.gateway import settler
 from metrics.gateway.server import build_gateway, listening_socket
 from metrics.scripted_model.app import ScriptedModel
 from tests.agent_runs.processes import wait_until
@@ -49,9 +50,11 @@ def model_server() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def start_gateway(
-    transactional_db: None, model_server: ModelServer, settings: Any
+    transactional_db: None, model_server: ModelServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], GatewayServer]]:
     """Starts the gateway; a second call stops the first and starts it anew, as after a crash."""
+    # Tests read the ledger as soon as they have an answer: its last bytes wait for it, however slow the machine is.
+    monkeypatch.setattr(settler, "WAIT_SECONDS", 120)
     settings.SCRIPTED_MODEL_URL = model_server.url
     settings.PROVIDER_HOSTS = [model_server.url.removeprefix("http://"), "127.0.0.1:9"]
     # A Unix socket's path is at most 107 bytes: pytest's own directories are longer.

@@ -14,7 +14,10 @@ LOOK_SECONDS = 0.01
 
 
 class Relay:
-    """Passes on one connection, until it is told to fall silent or to end with what a server says when it stops."""
+    """Passes on one connection, until it is told to fall silent or to end with what a server says when it stops.
+
+    `reads_nothing` and `has_ended` are set when it has come so far: its client's thread is another one.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
@@ -22,6 +25,8 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.is_silent = threading.Event()
         self.says_its_last_words = threading.Event()
+        self.reads_nothing = threading.Event()
+        self.has_ended = threading.Event()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
 
@@ -42,8 +47,9 @@ class Relay:
             with client, socket.create_connection(self._server) as server:
                 while not self._is_over.is_set():
                     if self.says_its_last_words.is_set():
+                        self.reads_nothing.set()
                         self._end(client)
-                        return
+                        break
                     if self.is_silent.is_set():
                         self._is_over.wait(LOOK_SECONDS)
                         continue
@@ -54,6 +60,7 @@ class Relay:
                             if not data:
                                 return
                             other.sendall(data)
+        self.has_ended.set()
 
     def _end(self, client: socket.socket) -> None:
         """With the next question unread, so that the network says no more than that the connection was reset."""

@@ -204,6 +204,11 @@ def test_a_hundred_runs_at_once_never_take_more_than_the_hard_limit(monkeypatch:
         assert BudgetReservation.objects.aggregate(sum=Sum("amount_usd"))["sum"] == Decimal(10)
 
 
+def calls_under_way() -> int:
+    with platform():
+        return GatewayCall.objects.count()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_hundred_calls_at_once_never_spend_more_than_the_escrow(
     gateway: GatewayServer, eventually: Callable[[Callable[[], bool]], None]
@@ -222,6 +227,7 @@ def test_a_hundred_calls_at_once_never_spend_more_than_the_escrow(
         with ThreadPoolExecutor(100) as pool:
             statuses = list(pool.map(call, range(100)))
     assert set(statuses) == {200, 403}
+    eventually(lambda: not calls_under_way())
     counted = gateway.upstream.counters()["total"]
     assert counted["calls"] == statuses.count(200)
     spent = (counted["input_tokens"] * 3 + counted["output_tokens"] * 15) / Decimal(1_000_000)

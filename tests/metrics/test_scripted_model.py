@@ -67,7 +67,7 @@ def claude_code(socket: Path, directory: Path, token: str, model: str, *options:
         input="Make the failing test pass.",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=directory,
         env=environment,
     )

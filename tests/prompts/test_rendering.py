@@ -25,7 +25,7 @@ from prompts.rendering import EXPLANATION, MAX_OUTPUT_CHARACTERS, render_prompt
 from prompts.template_check import check_template, known_variables
 
 NONCE = "0123456789abcdef"
-SECONDS = 2.0  # of this process, whatever else the machine does
+SECONDS = 5.0  # of this thread, whatever else the machine does; the dearest here takes 0.4
 
 
 def context(title="Fix it", body="It is broken.", **fields) -> PromptContext:
@@ -201,9 +201,9 @@ def test_all_mistakes_are_named_at_once():
     ids=lambda template: template[:40],
 )  # fmt: skip
 def test_what_could_escape_or_cost_too_much_is_refused_at_once(template):
-    started = time.process_time()
+    started = time.thread_time()
     assert problems(template)
-    assert time.process_time() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
 
 
 def test_an_untrusted_text_cannot_stand_in_a_system_prompt():
@@ -239,10 +239,10 @@ def test_the_dearest_templates_that_the_check_lets_through_stay_within_the_time(
     ]
     for template in dearest:
         check_template(template)
-        started = time.process_time()
+        started = time.thread_time()
         with contextlib.suppress(RenderingTooLarge):
             render_prompt(template=template, context=LARGEST)
-        assert time.process_time() - started < SECONDS, template
+        assert time.thread_time() - started < SECONDS, template
 
 
 # --- Any template at all ---------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def well_formed_templates(draw) -> str:
 @example("{% for a in models %}{% for b in models %}{{ a.name }}{% endfor %}{% endfor %}")
 @example("{{ issue.body|indent(16)|upper|lower|trim }}")
 def test_no_template_escapes_or_takes_longer_than_its_bound(template):
-    started = time.process_time()
+    started = time.thread_time()
     try:
         sent = render_prompt(template=template, context=LARGEST)
     except (TemplateRefused, RenderingTooLarge):
@@ -293,7 +293,7 @@ def test_no_template_escapes_or_takes_longer_than_its_bound(template):
     else:
         assert len(sent.prompt) <= MAX_OUTPUT_CHARACTERS + len(EXPLANATION) + 100
         assert not re.search(r"<(class|function|bound method|module|prompts\.)|object at 0x|Context\(", sent.prompt)
-    assert time.process_time() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
 
 
 @settings(max_examples=200, deadline=None)

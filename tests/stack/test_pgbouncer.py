@@ -88,7 +88,7 @@ def pooler(django_db_setup: None) -> Iterator[int]:
     connections.settings["pooled"] = server | {
         "HOST": "127.0.0.1",
         "PORT": port,
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 5}},
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4, "timeout": 60}},
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
     yield port

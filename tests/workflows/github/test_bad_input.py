@@ -20,7 +20,7 @@ from tests.workflows.house import ROOT, House, has_ended
 from workflows.operations import start_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-END_SECONDS = 120
+END_SECONDS = 300
 WITHOUT_NAMESPACES = (
     'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" -u manage.py temporal_worker --queue agents'
 )
