@@ -10,8 +10,9 @@ from metrics.reconciliation import Reconciliation, reconcile_usage
 
 class Command(BaseCommand):
     help = (
-        "Compare usage_daily and the runs' totals with the ledger, for the time that the ledger still holds. "
-        "What differs is set to the ledger's sums and told. Exit code 1 when something differs and was not mended. "
+        "Compare usage_daily and the runs' totals with the ledger, for the months that the ledger still holds; what "
+        "dropped months came to stays as it is. What differs is set to the ledger's sums and told; no call waits. "
+        "Exit code 1 when something differs and was not mended. "
         "Example: manage.py reconcile_usage --dry-run --json"
     )
 
