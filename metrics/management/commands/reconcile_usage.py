@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from metrics.reconciliation import Reconciliation, reconcile_usage
+from metrics.reconciliation import Reconciliation, note_proof, reconcile_usage
 
 
 class Command(BaseCommand):
@@ -22,6 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         result = reconcile_usage(is_dry_run=options["dry_run"])
+        if not options["dry_run"]:
+            note_proof(result)
         if options["json"]:
             self.stdout.write(json.dumps(result.as_dict()))
         else:
