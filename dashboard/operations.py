@@ -9,6 +9,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from metrics.reconciliation import Proof, last_proof
 from paid.lib import partitions, pulse, replicas, statistics
 from workflows.queues import Queue, celery_queue, outbox_queue, temporal_queues
 
@@ -17,13 +18,14 @@ STATEMENTS = 15
 
 @dataclass(frozen=True)
 class Operations:
-    """`beats` is None when Redis does not answer."""
+    """`beats` is None when Redis does not answer, `proof` before the ledger's sums were first proven."""
 
     beats: list[pulse.Beat] | None
     queues: list[Queue]
     tables: list[partitions.Summary]
     replicas: list[replicas.ReplicaState]
     receivers: list[statistics.Receiver]
+    proof: Proof | None
 
     @property
     def alarms(self) -> list[partitions.Summary]:
@@ -47,6 +49,7 @@ def read_operations() -> Operations:
         tables=partitions.summaries(),
         replicas=[replicas.look(alias) for alias in replicas.aliases()],
         receivers=statistics.receivers(),
+        proof=last_proof(),
     )
 
 
@@ -78,6 +81,18 @@ class OperationsCollector(Collector):
             if replica.lag_seconds is not None:
                 lag.add_metric([replica.alias], replica.lag_seconds)
         yield from (lag, usable)
+        yield from self._proof()
+
+    def _proof(self) -> Iterator[Metric]:
+        drifted = GaugeMetricFamily(
+            "paid_ledger_drifted_sums", "Sums that differed from the ledger when they were last proven.", labels=["of"]
+        )
+        age = GaugeMetricFamily("paid_ledger_proof_age_seconds", "How long ago the ledger's sums were last proven.")
+        if (proof := self._found.proof) is not None:
+            drifted.add_metric(["days"], proof.drifted_days)
+            drifted.add_metric(["runs"], proof.drifted_runs)
+            age.add_metric([], (timezone.now() - proof.proven_at).total_seconds())
+        yield from (drifted, age)
 
     def _tables(self) -> Iterator[Metric]:
         size = GaugeMetricFamily("paid_partitioned_table_bytes", "Size of a partitioned table.", labels=["table"])

@@ -55,19 +55,12 @@ def spans(account_id: int | None = None) -> list[Span]:
     return [Span(account, *month) for account, first in starts if first for month in _months(first, tomorrow)]
 
 
-def ledger_complete_from() -> date:
-    """The first day whose ledger rows are all still there; spend before it cannot be compared any more."""
-    with platform(), connection.cursor() as cursor:
-        # An empty ledger can prove nothing: PostgreSQL says infinity, which no date of Python holds.
-        cursor.execute("SELECT least(ledger_complete_from(), '9999-12-31'::date)")
-        row = cursor.fetchone()
-    return row[0] if row else date.max
-
-
-def compare(span: Span, *, ledger_from: date, is_dry_run: bool) -> tuple[Drift, ...]:
+def compare(span: Span, *, is_dry_run: bool) -> tuple[Drift, ...]:
     """The sums of a span that differ; unless it is a dry run they equal the rows when this returns."""
-    arguments = [span.account_id, span.since, span.until, ledger_from]
+    arguments = [span.account_id, span.since, span.until]
     with platform(), connection.cursor() as cursor:
+        # No month leaves while it is looked at: its rows would be gone, and its sums those from before.
+        cursor.execute("LOCK TABLE token_usages IN ACCESS SHARE MODE")
         found = _drifts(cursor, span, "rollups_drift", arguments)
         if found and not is_dry_run:
             # Looked at again under its locks: what was written meanwhile is in both.
@@ -76,7 +69,7 @@ def compare(span: Span, *, ledger_from: date, is_dry_run: bool) -> tuple[Drift, 
 
 
 def _drifts(cursor: Any, span: Span, function: str, arguments: list[Any]) -> tuple[Drift, ...]:
-    cursor.execute(f"SELECT * FROM {function}(%s, %s, %s, %s)", arguments)  # noqa: S608 - one of two names of ours
+    cursor.execute(f"SELECT * FROM {function}(%s, %s, %s)", arguments)  # noqa: S608 - one of two names of ours
     return tuple(
         Drift(span.account_id, rollup, dimension, subject, day, raw and tuple(raw), kept and tuple(kept))
         for rollup, dimension, subject, day, raw, kept in cursor.fetchall()
@@ -88,8 +81,8 @@ def fold_closed_days() -> int:
     last = datetime.now(UTC).date() - timedelta(days=DAYS_BEFORE_FOLDING)
     with platform(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT day FROM usage_daily WHERE slot <> 0 AND day <= %(last)s"
-            " UNION SELECT day FROM spend_daily WHERE slot <> 0 AND day <= %(last)s ORDER BY 1",
+            "SELECT day FROM usage_daily WHERE slot > 0 AND day <= %(last)s"
+            " UNION SELECT day FROM spend_daily WHERE slot > 0 AND day <= %(last)s ORDER BY 1",
             {"last": last},
         )
         days = [row[0] for row in cursor.fetchall()]

@@ -9,6 +9,7 @@ from metrics.alerts import claim_alerts, raise_alerts, tell_alert
 from metrics.experiments import operations as experiments
 from metrics.operations import post_unposted, sweep_escrows
 from metrics.quality.operations import take_late_signals
+from metrics.reconciliation import prove_usage
 from metrics.rollups import fold_closed_days
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,15 @@ def fold_rollups() -> int:
     folded = fold_closed_days()
     log.info("rollups_folded", rows=folded)
     return folded
+
+
+@shared_task
+def prove_ledger() -> int:
+    """Prove that every sum equals the ledger; gives how many differ. A person looks before they are mended."""
+    found = prove_usage()
+    if not found.is_equal:
+        log.error("ledger_sums_differ", days=len(found.days), runs=len(found.runs))
+    return len(found.days) + len(found.runs)
 
 
 @shared_task

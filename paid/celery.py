@@ -27,6 +27,8 @@ app.conf.beat_schedule = {
     # Any number of looks is valid, so a reading is never older than a minute.
     "look-at-experiments": {"task": "metrics.tasks.look_at_experiments", "schedule": 60.0},
     "fold-rollups": {"task": "metrics.tasks.fold_rollups", "schedule": crontab(minute="10", hour="4")},
+    # After retention, and when few people work: it reads the whole ledger.
+    "prove-ledger": {"task": "metrics.tasks.prove_ledger", "schedule": crontab(minute="50", hour="4")},
     "tell-budget-alerts": {"task": "metrics.tasks.tell_budget_alerts", "schedule": 60.0},
     "return-escrows": {"task": "metrics.tasks.return_escrows", "schedule": 60.0},
 }

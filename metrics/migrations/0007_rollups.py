@@ -97,5 +97,5 @@ class Migration(migrations.Migration):
         SqlFile("metrics", "former/runs_daily"),
         SqlFile("metrics", "quality_daily"),
         SqlFile("metrics", "former/spend_daily"),
-        SqlFile("metrics", "rollups"),
+        SqlFile("metrics", "former/rollups"),
     ]

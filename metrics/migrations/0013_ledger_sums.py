@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        ReplaceSqlFile("metrics", "spend_daily", "former/spend_daily_0011"),
+        ReplaceSqlFile("metrics", "former/spend_daily_0023", "former/spend_daily_0011"),
         ReplaceSqlFile("metrics", "former/ledger_sums_0013", "former/usage_daily_0011"),
     ]

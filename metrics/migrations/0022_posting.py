@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
         ReplaceSqlFile("metrics", "escrow", "former/escrow_0021"),
         ReplaceSqlFile("metrics", "corrections", "former/corrections_0021"),
         ReplaceSqlFile("metrics", "reported_usage", "former/reported_usage_0021"),
-        ReplaceSqlFile("metrics", "reconcile", "former/reconcile_0021"),
+        ReplaceSqlFile("metrics", "former/reconcile_0023", "former/reconcile_0021"),
         # The last: from here on sums are left unposted.
         ReplaceSqlFile("metrics", "former/gateway_calls_0022", "former/gateway_calls_0021"),
     ]

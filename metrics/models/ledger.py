@@ -68,7 +68,11 @@ class TokenUsage(Created):
 
 
 class UsageDaily(models.Model):
-    """Sums per account, project, model and day (UTC day of the ledger row), in 16 slots so that no row is hot."""
+    """Sums per account, project, model and day (UTC day of the ledger row), in 16 slots so that no row is hot.
+
+    What a month of the ledger came to that was dropped is in slot -1 (metrics/sql/ledger_months.sql): a sum is that of
+    all its slots, and the others equal the rows that are left.
+    """
 
     pk = models.CompositePrimaryKey("account_id", "project_id", "day", "language_model_id", "slot")
     account = models.ForeignKey(

@@ -114,7 +114,8 @@ class QualityDaily(DailySum):
 
 class SpendDaily(DailySum):
     """Ledger rows per prompt version and per person, by the day (UTC) of the ledger row; `usage_daily` has them per
-    project and model. Split in 16 slots, because every model call adds to it; closed days are folded into slot 0."""
+    project and model. Split in 16 slots, because every model call adds to it; closed days are folded into slot 0, and
+    slot -1 is what dropped months of the ledger came to."""
 
     pk = models.CompositePrimaryKey("account_id", "dimension", "day", "dimension_id", "slot")
     slot = models.SmallIntegerField()

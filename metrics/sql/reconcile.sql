@@ -1,9 +1,14 @@
--- name: usage_daily_drift
--- Days whose sums differ from the ledger's rows, for the time that the ledger still holds.
-CREATE FUNCTION usage_daily_drift()
+-- name: usage_daily_lack
+-- Days whose sums differ from the ledger's rows: what the rows have more than the sums, and what the sums are. The sums of
+-- what dropped months came to (slot -1, ledger_months.sql) are apart: no rows are left to compare them with.
+-- One statement, one snapshot: rows and sums change in the same transaction, so nothing that is being written can look
+-- like a difference. But a partition that leaves is seen at once: who asks beside that has locked the ledger before
+-- (ACCESS SHARE), or would see it gone and the sums from before.
+CREATE FUNCTION usage_daily_lack()
 RETURNS TABLE (
     account_id bigint, project_id bigint, language_model_id bigint, day date,
-    ledger_calls bigint, daily_calls bigint, ledger_usd numeric, daily_usd numeric
+    calls bigint, unpriced_calls bigint, input_tokens bigint, output_tokens bigint,
+    cache_read_tokens bigint, cache_write_tokens bigint, cost_usd numeric, daily_calls bigint, daily_usd numeric
 )
 LANGUAGE sql STABLE
 AS $$
@@ -16,39 +21,52 @@ AS $$
                sum(u.input_tokens) AS input, sum(u.output_tokens) AS output,
                sum(u.cache_read_tokens) AS cache_read, sum(u.cache_write_tokens) AS cache_write,
                sum(u.cost_usd) AS usd
-        FROM token_usages u GROUP BY 1, 2, 3, 4
+        FROM token_usages u
+        -- An account that is being erased loses its sums before its rows.
+        WHERE EXISTS (SELECT FROM accounts account WHERE account.id = u.account_id)
+        GROUP BY 1, 2, 3, 4
     ), daily AS (
         SELECT d.account_id, d.project_id, d.language_model_id, d.day,
                sum(d.calls) AS calls, sum(d.unpriced_calls) AS unpriced,
                sum(d.input_tokens) AS input, sum(d.output_tokens) AS output,
                sum(d.cache_read_tokens) AS cache_read, sum(d.cache_write_tokens) AS cache_write,
                sum(d.cost_usd) AS usd
-        FROM usage_daily d GROUP BY 1, 2, 3, 4
+        FROM usage_daily d WHERE d.slot >= 0 GROUP BY 1, 2, 3, 4
+    ), lack AS (
+        SELECT account_id, project_id, language_model_id, day,
+               (coalesce(l.calls, 0) - coalesce(d.calls, 0))::bigint AS calls,
+               (coalesce(l.unpriced, 0) - coalesce(d.unpriced, 0))::bigint AS unpriced,
+               (coalesce(l.input, 0) - coalesce(d.input, 0))::bigint AS input,
+               (coalesce(l.output, 0) - coalesce(d.output, 0))::bigint AS output,
+               (coalesce(l.cache_read, 0) - coalesce(d.cache_read, 0))::bigint AS cache_read,
+               (coalesce(l.cache_write, 0) - coalesce(d.cache_write, 0))::bigint AS cache_write,
+               coalesce(l.usd, 0) - coalesce(d.usd, 0) AS usd,
+               coalesce(d.calls, 0)::bigint AS daily_calls, coalesce(d.usd, 0) AS daily_usd
+        FROM ledger l FULL JOIN daily d USING (account_id, project_id, language_model_id, day)
     )
-    SELECT account_id, project_id, language_model_id, day,
-           coalesce(l.calls, 0)::bigint, coalesce(d.calls, 0)::bigint, coalesce(l.usd, 0), coalesce(d.usd, 0)
-    FROM ledger l FULL JOIN daily d USING (account_id, project_id, language_model_id, day)
-    WHERE (l.calls, l.unpriced, l.input, l.output, l.cache_read, l.cache_write, l.usd)
-          IS DISTINCT FROM (d.calls, d.unpriced, d.input, d.output, d.cache_read, d.cache_write, d.usd)
-      -- Sums outlive the ledger's partitions, which go by the run's start: a run of the month dropped last may have
-      -- calls in the first days of the oldest month that is left, so these days cannot be compared any more.
-      AND day >= (
-          SELECT CASE
-              WHEN EXISTS (SELECT 1 FROM usage_daily older WHERE older.day < min(oldest.day)) THEN min(oldest.month) + 2
-              ELSE min(oldest.day)
-          END
-          FROM (
-              SELECT (u.created_at AT TIME ZONE 'UTC')::date AS day,
-                     date_trunc('month', u.run_created_at AT TIME ZONE 'UTC')::date AS month
-              FROM token_usages u
-          ) oldest
-      )
+    SELECT * FROM lack
+    WHERE 0 <> ANY (ARRAY[calls, unpriced, input, output, cache_read, cache_write, usd])
+    ORDER BY 1, 2, 3, 4
+$$;
+
+-- name: usage_daily_drift
+-- The same as what the rows and the sums say.
+CREATE FUNCTION usage_daily_drift()
+RETURNS TABLE (
+    account_id bigint, project_id bigint, language_model_id bigint, day date,
+    ledger_calls bigint, daily_calls bigint, ledger_usd numeric, daily_usd numeric
+)
+LANGUAGE sql STABLE
+AS $$
+    SELECT l.account_id, l.project_id, l.language_model_id, l.day,
+           l.daily_calls + l.calls, l.daily_calls, l.daily_usd + l.cost_usd, l.daily_usd
+    FROM usage_daily_lack() l
     ORDER BY 1, 2, 3, 4
 $$;
 
 -- name: usage_daily_repair
--- Makes the drifted days equal to the ledger again and gives what they were.
--- Writers wait while it runs: a sum that changes between the comparison and the correction would be wrong for ever.
+-- Adds to the drifted days what they lack and gives what they were. No writer waits: what is added to a day meanwhile is
+-- neither in the difference nor lost by it. One repair at a time, or two would add the same.
 CREATE FUNCTION usage_daily_repair()
 RETURNS TABLE (
     account_id bigint, project_id bigint, language_model_id bigint, day date,
@@ -57,40 +75,45 @@ RETURNS TABLE (
 -- As the owner: nobody else may delete a day's sum.
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
-DECLARE
-    drift record;
+#variable_conflict use_column
 BEGIN
-    LOCK TABLE usage_daily IN SHARE ROW EXCLUSIVE MODE;
-    FOR drift IN SELECT * FROM usage_daily_drift() LOOP
-        DELETE FROM usage_daily d
-        WHERE d.account_id = drift.account_id AND d.project_id = drift.project_id
-          AND d.language_model_id = drift.language_model_id AND d.day = drift.day;
-        INSERT INTO usage_daily (
+    LOCK TABLE usage_daily IN SHARE UPDATE EXCLUSIVE MODE;
+    RETURN QUERY
+    WITH lack AS MATERIALIZED (SELECT * FROM usage_daily_lack())
+    , added AS (
+        INSERT INTO usage_daily AS kept (
             account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd
         )
-        SELECT drift.account_id, drift.project_id, drift.language_model_id, drift.day, 0,
-               count(*) FILTER (WHERE u.kind = 'call'),
-               count(*) FILTER (WHERE u.kind = 'call' AND NOT u.is_priced) - count(*) FILTER (WHERE u.kind = 'pricing'),
-               sum(u.input_tokens), sum(u.output_tokens), sum(u.cache_read_tokens), sum(u.cache_write_tokens),
-               sum(u.cost_usd)
-        FROM token_usages u
-        WHERE u.account_id = drift.account_id AND u.project_id = drift.project_id
-          AND coalesce(u.language_model_id, 0) = drift.language_model_id
-          AND (u.created_at AT TIME ZONE 'UTC')::date = drift.day
-        HAVING count(*) > 0;
-        RETURN QUERY SELECT drift.account_id, drift.project_id, drift.language_model_id, drift.day,
-                            drift.ledger_calls, drift.daily_calls, drift.ledger_usd, drift.daily_usd;
-    END LOOP;
+        SELECT l.account_id, l.project_id, l.language_model_id, l.day, 0, l.calls, l.unpriced_calls,
+               l.input_tokens, l.output_tokens, l.cache_read_tokens, l.cache_write_tokens, l.cost_usd
+        FROM lack l ORDER BY 1, 2, 3, 4
+        ON CONFLICT (account_id, project_id, day, language_model_id, slot) DO UPDATE SET
+            calls = kept.calls + excluded.calls,
+            unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
+            input_tokens = kept.input_tokens + excluded.input_tokens,
+            output_tokens = kept.output_tokens + excluded.output_tokens,
+            cache_read_tokens = kept.cache_read_tokens + excluded.cache_read_tokens,
+            cache_write_tokens = kept.cache_write_tokens + excluded.cache_write_tokens,
+            cost_usd = kept.cost_usd + excluded.cost_usd
+    )
+    SELECT l.account_id, l.project_id, l.language_model_id, l.day,
+           l.daily_calls + l.calls, l.daily_calls, l.daily_usd + l.cost_usd, l.daily_usd
+    FROM lack l ORDER BY 1, 2, 3, 4;
+    PERFORM ledger_sums_tidy();
 END
 $$;
 
 -- name: run_cost_drift
--- Runs whose sums, with what is still unposted of them, differ from their ledger rows.
+-- Runs whose sums, with what is still unposted of them, differ from their ledger rows. Not those whose month is gone: they
+-- have no rows, or a late one in the default partition that does not say all. Those from after the last month are there.
 CREATE FUNCTION run_cost_drift()
 RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
 LANGUAGE sql STABLE
 AS $$
+    WITH months AS MATERIALIZED (
+        SELECT starts_at, ends_at FROM partitions WHERE parent = 'token_usages' AND NOT is_default
+    )
     SELECT a.id, coalesce(l.usd, 0), a.cost_usd + coalesce(r.unposted_usd, 0)
     FROM agent_runs a
     LEFT JOIN budget_reservations r ON r.agent_run_id = a.id
@@ -102,7 +125,8 @@ AS $$
                    - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
         FROM token_usages u GROUP BY 1
     ) l ON l.agent_run_id = a.id
-    WHERE a.created_at >= (SELECT min(u.run_created_at) FROM token_usages u)
+    WHERE (a.created_at >= (SELECT coalesce(max(m.ends_at), '-infinity') FROM months m)
+           OR EXISTS (SELECT FROM months m WHERE a.created_at >= m.starts_at AND a.created_at < m.ends_at))
       AND (a.cost_usd + coalesce(r.unposted_usd, 0),
            a.input_tokens + coalesce(r.unposted_input_tokens, 0),
            a.output_tokens + coalesce(r.unposted_output_tokens, 0),
@@ -154,12 +178,14 @@ $$;
 -- name: reconcile_privileges
 -- Money is the platform's business: no tenant and nobody else calls these.
 REVOKE ALL ON FUNCTION
+    usage_daily_lack(),
     usage_daily_drift(),
     usage_daily_repair(),
     run_cost_drift(),
     run_cost_repair()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
+    usage_daily_lack(),
     usage_daily_drift(),
     usage_daily_repair(),
     run_cost_drift(),
@@ -172,4 +198,5 @@ DROP FUNCTION
     run_cost_repair(),
     run_cost_drift(),
     usage_daily_repair(),
-    usage_daily_drift();
+    usage_daily_drift(),
+    usage_daily_lack();

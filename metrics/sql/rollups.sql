@@ -12,9 +12,8 @@ CREATE TYPE rollup_drift_row AS (
 );
 
 -- name: rollups_raw
--- What the rows say, for one account and the days [p_from, p_to). Spend only from `p_ledger_from` on: before, the
--- ledger's partitions have gone and the sums are all that is left.
-CREATE FUNCTION rollups_raw(p_account_id bigint, p_from date, p_to date, p_ledger_from date) RETURNS SETOF rollup_row
+-- What the rows say, for one account and the days [p_from, p_to).
+CREATE FUNCTION rollups_raw(p_account_id bigint, p_from date, p_to date) RETURNS SETOF rollup_row
 LANGUAGE sql STABLE
 AS $$
     -- Column by column and not through run_outcome_of: quicker by far, and a proof that does not share its mistakes.
@@ -75,14 +74,15 @@ AS $$
         ('prompt_version', run.prompt_version_id), ('person', coalesce(run.requested_by_id, 0))
     ) by (dimension, id)
     WHERE usage.account_id = p_account_id
-      AND usage.created_at >= greatest(p_from, p_ledger_from)::timestamp AT TIME ZONE 'UTC'
+      AND usage.created_at >= p_from::timestamp AT TIME ZONE 'UTC'
       AND usage.created_at < p_to::timestamp AT TIME ZONE 'UTC'
     GROUP BY 2, 3, 4
 $$;
 
 -- name: rollups_kept
--- The sums that are kept, in the same form; a row that came down to nothing counts as none.
-CREATE FUNCTION rollups_kept(p_account_id bigint, p_from date, p_to date, p_ledger_from date) RETURNS SETOF rollup_row
+-- The sums that are kept, in the same form; a row that came down to nothing counts as none. Without what months of the
+-- ledger came to that were dropped (slot -1, ledger_months.sql): their rows are in no sum of rows either.
+CREATE FUNCTION rollups_kept(p_account_id bigint, p_from date, p_to date) RETURNS SETOF rollup_row
 LANGUAGE sql STABLE
 AS $$
     SELECT * FROM (
@@ -100,7 +100,7 @@ AS $$
         UNION ALL
         SELECT 'spend_daily', dimension, dimension_id, day, ARRAY[sum(calls), sum(unpriced_calls), sum(cost_usd)]
         FROM spend_daily
-        WHERE account_id = p_account_id AND day >= greatest(p_from, p_ledger_from) AND day < p_to
+        WHERE account_id = p_account_id AND day >= p_from AND day < p_to AND slot >= 0
         GROUP BY 2, 3, 4
     ) kept
     WHERE 0 <> ANY (sums)
@@ -108,14 +108,15 @@ $$;
 
 -- name: rollups_drift
 -- The sums that differ from the rows; `raw` or `kept` is NULL where there is none. One statement, one snapshot: rows and
--- sums change in the same transaction, so nothing that is being written can look like a difference.
-CREATE FUNCTION rollups_drift(p_account_id bigint, p_from date, p_to date, p_ledger_from date)
+-- sums change in the same transaction, so nothing that is being written can look like a difference. A partition that
+-- leaves is seen at once: who asks beside that has locked the ledger before (ACCESS SHARE).
+CREATE FUNCTION rollups_drift(p_account_id bigint, p_from date, p_to date)
 RETURNS SETOF rollup_drift_row
 LANGUAGE sql STABLE
 AS $$
     SELECT rollup, dimension, subject, day, raw.sums, kept.sums
-    FROM rollups_raw(p_account_id, p_from, p_to, p_ledger_from) raw
-    FULL JOIN rollups_kept(p_account_id, p_from, p_to, p_ledger_from) kept USING (rollup, dimension, subject, day)
+    FROM (SELECT * FROM rollups_raw(p_account_id, p_from, p_to) WHERE 0 <> ANY (sums)) raw
+    FULL JOIN rollups_kept(p_account_id, p_from, p_to) kept USING (rollup, dimension, subject, day)
     WHERE raw.sums IS DISTINCT FROM kept.sums
     ORDER BY 1, 2, 4, 3
 $$;
@@ -123,7 +124,7 @@ $$;
 -- name: rollups_repair
 -- Sets the sums of a span that differ to what the rows say, and gives what they were. Writers wait while it runs: a sum
 -- that changes between the comparison and the correction would be wrong for ever.
-CREATE FUNCTION rollups_repair(p_account_id bigint, p_from date, p_to date, p_ledger_from date)
+CREATE FUNCTION rollups_repair(p_account_id bigint, p_from date, p_to date)
 RETURNS SETOF rollup_drift_row
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
@@ -132,7 +133,7 @@ DECLARE
 BEGIN
     LOCK TABLE quality_daily, run_histograms, runs_daily, spend_daily IN SHARE ROW EXCLUSIVE MODE;
     SELECT array_agg(d) INTO drift
-    FROM rollups_drift(p_account_id, p_from, p_to, p_ledger_from) d;
+    FROM rollups_drift(p_account_id, p_from, p_to) d;
     IF drift IS NULL THEN
         RETURN;
     END IF;
@@ -162,7 +163,7 @@ BEGIN
     FROM unnest(drift) d WHERE d.rollup = 'quality_daily' AND d.raw IS NOT NULL;
 
     DELETE FROM spend_daily t USING unnest(drift) d
-    WHERE d.rollup = 'spend_daily' AND t.account_id = p_account_id
+    WHERE d.rollup = 'spend_daily' AND t.account_id = p_account_id AND t.slot >= 0
       AND (t.dimension, t.dimension_id, t.day) = (d.dimension, d.subject, d.day);
     INSERT INTO spend_daily (account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd)
     SELECT p_account_id, d.dimension, d.subject, d.day, 0, raw[1], raw[2], raw[3]
@@ -171,47 +172,26 @@ BEGIN
 END
 $$;
 
--- name: ledger_complete_from
--- The first day whose ledger rows are all still there; infinity for an empty ledger. Partitions go by the run's start: a run of the month dropped
--- last may have calls in the first days of the oldest month that is left.
-CREATE FUNCTION ledger_complete_from() RETURNS date
-LANGUAGE sql STABLE
-AS $$
-    SELECT CASE
-        WHEN oldest.day IS NULL THEN 'infinity'
-        WHEN EXISTS (SELECT FROM usage_daily older WHERE older.day < oldest.day) THEN oldest.month + 2
-        ELSE oldest.day
-    END
-    FROM (
-        SELECT min((u.created_at AT TIME ZONE 'UTC')::date) AS day,
-               date_trunc('month', min(u.run_created_at) AT TIME ZONE 'UTC')::date AS month
-        FROM token_usages u
-    ) oldest
-$$;
-
 -- name: rollups_privileges
 -- They read whole tables: no tenant and nobody else calls these.
 REVOKE ALL ON FUNCTION
-    rollups_raw(bigint, date, date, date),
-    rollups_kept(bigint, date, date, date),
-    rollups_drift(bigint, date, date, date),
-    rollups_repair(bigint, date, date, date),
-    ledger_complete_from()
+    rollups_raw(bigint, date, date),
+    rollups_kept(bigint, date, date),
+    rollups_drift(bigint, date, date),
+    rollups_repair(bigint, date, date)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    rollups_raw(bigint, date, date, date),
-    rollups_kept(bigint, date, date, date),
-    rollups_drift(bigint, date, date, date),
-    rollups_repair(bigint, date, date, date),
-    ledger_complete_from()
+    rollups_raw(bigint, date, date),
+    rollups_kept(bigint, date, date),
+    rollups_drift(bigint, date, date),
+    rollups_repair(bigint, date, date)
 TO paid_platform;
 
 -- reverse: rollups
 -- Drops what this file made, the callers first.
 DROP FUNCTION
-    ledger_complete_from(),
-    rollups_repair(bigint, date, date, date),
-    rollups_drift(bigint, date, date, date),
-    rollups_kept(bigint, date, date, date),
-    rollups_raw(bigint, date, date, date);
+    rollups_repair(bigint, date, date),
+    rollups_drift(bigint, date, date),
+    rollups_kept(bigint, date, date),
+    rollups_raw(bigint, date, date);
 DROP TYPE rollup_drift_row, rollup_row;

@@ -1,7 +1,8 @@
--- The slots of the days' sums, and who may read them. ledger_sums.sql adds to them.
+-- The slots of the days' sums, and who may read them. ledger_sums.sql adds to 0 to 15; in -1 is what months of the ledger
+-- that were dropped came to (ledger_months.sql).
 
 -- name: fold_daily_slots
--- Folds the slots of one closed day into slot 0, in both tables that have them; gives how many rows that saved.
+-- Folds the slots of one closed day into slot 0, but for -1, in both tables that have them; gives how many rows that saved.
 -- A row that is added to meanwhile is waited for: DELETE returns what it held last.
 CREATE FUNCTION fold_daily_slots(closed_day date) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
@@ -10,7 +11,7 @@ DECLARE
     spend bigint;
     usage bigint;
 BEGIN
-    WITH gone AS (DELETE FROM spend_daily WHERE day = closed_day AND slot <> 0 RETURNING *)
+    WITH gone AS (DELETE FROM spend_daily WHERE day = closed_day AND slot > 0 RETURNING *)
     , sums AS (
         INSERT INTO spend_daily AS kept (
             account_id, dimension, dimension_id, day, slot, calls, unpriced_calls, cost_usd
@@ -24,7 +25,7 @@ BEGIN
         RETURNING xmax = 0 AS is_new
     )
     SELECT (SELECT count(*) FROM gone) - (SELECT count(*) FROM sums WHERE is_new) INTO spend;
-    WITH gone AS (DELETE FROM usage_daily WHERE day = closed_day AND slot <> 0 RETURNING *)
+    WITH gone AS (DELETE FROM usage_daily WHERE day = closed_day AND slot > 0 RETURNING *)
     , sums AS (
         INSERT INTO usage_daily AS kept (
             account_id, project_id, language_model_id, day, slot, calls, unpriced_calls,

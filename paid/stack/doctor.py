@@ -19,6 +19,7 @@ from agent_runs.sandbox import SandboxUnavailable, probe
 from agent_runs.sandbox.binaries import claude_code_program
 from agent_runs.seal import Verdict, probe_seal, spring_all
 from agent_runs.workspace import WorkspaceError
+from metrics.reconciliation import last_proof
 from paid.lib import partitions, replicas
 
 CLIENT_SECONDS = 5
@@ -159,6 +160,16 @@ def _partitions() -> str:
     return f"{sum(table.partitions for table in tables)} of {len(tables)} tables, nothing outside of them"
 
 
+def _ledger() -> str:
+    psycopg.connect(settings.DATABASE_URL, connect_timeout=CLIENT_SECONDS).close()
+    proof = last_proof()
+    if proof is None:
+        return "its sums were not proven yet: Celery beat does so each night"
+    if not proof.is_equal:
+        raise UnwellError(f"sums of {proof.drifted_days} days and {proof.drifted_runs} runs differ from it")
+    return f"its sums were equal on {proof.proven_at:%Y-%m-%d %H:%M} UTC"
+
+
 def _replicas() -> str:
     states = [replicas.look(alias) for alias in replicas.aliases()]
     unusable = [state.address for state in states if not state.is_usable]
@@ -233,6 +244,7 @@ EXAMINATIONS = (
         "Set shared_preload_libraries=pg_stat_statements, restart PostgreSQL, run init-db.sql as a superuser.",
     ),
     Examination("partitions", _partitions, "Run `manage.py partitions`; find out who writes rows of a strange time."),
+    Examination("ledger", _ledger, "Look with `manage.py reconcile_usage --dry-run`; without --dry-run it mends them."),
     Examination("replicas", _replicas, "DATABASE_REPLICA_URLS: look at the replica's log, or take it out."),
     Examination("redis", _redis, f"REDIS_URL: {START} It must run with maxmemory-policy noeviction."),
     Examination("temporal", _temporal, f"TEMPORAL_ADDRESS: {START}"),

@@ -5,18 +5,24 @@ import json
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
+from io import StringIO
 
 import pytest
 import redis
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from accounts.models import User
+from agent_runs.models import AgentRun
 from dashboard.views import health
+from metrics.models import UsageDaily
+from metrics.tasks import prove_ledger
 from paid.lib import pulse
 from paid.lib.statistics import slowest_statements
 from paid.lib.tenancy import platform, tenant
@@ -25,6 +31,7 @@ from tests.dashboard.conftest import signed_in_as
 from tests.dashboard.world import World
 from tests.factories.accounts import UserFactory
 from tests.factories.agent_runs import AgentRunFactory, AgentRunLogFactory
+from tests.factories.metrics import TokenUsageFactory
 from tests.factories.workflows import OutboxCommandFactory
 
 REDIS_URL = django_settings.REDIS_URL
@@ -99,6 +106,28 @@ def test_rows_in_a_default_partition_are_an_alarm_on_the_page(staff: Client):
 
     page = staff.get(PAGE).content.decode()
     assert "1 row in the default partition" in page
+
+
+def test_sums_that_differ_from_the_ledger_are_an_alarm_on_the_page_until_they_are_mended(staff: Client):
+    assert "Not proven yet" in staff.get(PAGE).content.decode()
+    run = AgentRunFactory(cost_usd=Decimal("0.006"), input_tokens=1_000, output_tokens=200)
+    usage = TokenUsageFactory(run=run)
+    assert prove_ledger() == 0
+    assert "Equal</span>" in staff.get(PAGE).content.decode()
+
+    with platform():
+        UsageDaily.objects.filter(account_id=usage.account_id).update(calls=7)
+        AgentRun.objects.filter(pk=usage.agent_run_id).update(cost_usd=9)
+    assert prove_ledger() == 2
+    page = staff.get(PAGE).content.decode()
+    assert "1 of days and 1 of runs" in page
+    with platform():
+        assert UsageDaily.objects.get(account_id=usage.account_id).calls == 7
+
+    call_command("reconcile_usage", stdout=StringIO())
+    page = staff.get(PAGE).content.decode()
+    assert "Equal</span>" in page
+    assert "Sums differ" not in page
 
 
 def test_statements_show_texts_without_constants_and_no_command_that_could_hold_a_password(db: None):

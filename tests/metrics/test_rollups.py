@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accounts.models import User
 from agent_runs.models import AgentRun, RunStatus
 from metrics.models import QualityDaily, QualityMetric, RunHistogram, RunsDaily, SpendDaily, UsageDaily
-from metrics.rollups import Span, compare, fold_closed_days, ledger_complete_from, spans
+from metrics.rollups import Span, compare, fold_closed_days, spans
 from paid.lib.tenancy import platform
 from tests.factories.accounts import UserFactory
 from tests.factories.agent_runs import AgentRunFactory, finished_run
@@ -29,8 +29,7 @@ ENDED = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.STOPPED]
 
 def drift(account_id: int, *, is_dry_run: bool = True) -> list[tuple[str, str, int]]:
     with platform():
-        ledger_from = ledger_complete_from()
-        found = compare(Span(account_id, JANUARY, date(2027, 1, 1)), ledger_from=ledger_from, is_dry_run=is_dry_run)
+        found = compare(Span(account_id, JANUARY, date(2027, 1, 1)), is_dry_run=is_dry_run)
     return [(one.rollup, one.dimension, one.subject) for one in found]
 
 

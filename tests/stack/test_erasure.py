@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections, transaction
 
 from accounts.models import Account, AuditEvent
 from agent_runs.models import AgentRun, RunStatus
+from metrics.reconciliation import reconcile_usage
 from paid import erasure
 from paid.lib.tenancy import platform
 from tests.dashboard.world import World, make_world
@@ -143,6 +144,9 @@ def test_what_broke_off_half_way_is_resumed_and_both_halves_are_recorded(world: 
             erase("--confirm", "northwind")
     half = erasure.count_rows(world.account.pk)
     assert (half["agent_runs"], half["token_usages"]) == (0, 2)
+    # Its rows are in no proof any more: a repair would make its sums anew.
+    assert world.account.pk not in {day.account_id for day in reconcile_usage(is_dry_run=False).days}
+    assert erasure.count_rows(world.account.pk) == half
 
     assert erase("--confirm", "northwind")["rows"] == present(half)
     assert set(erasure.count_rows(world.account.pk).values()) == {0}

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import Account
-from metrics.rollups import Drift, compare, fold_closed_days, ledger_complete_from, spans
+from metrics.rollups import Drift, compare, fold_closed_days, spans
 from paid.lib.tenancy import platform
 
 SHOWN = 20
@@ -29,11 +29,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         is_dry_run = bool(options["dry_run"])
         months = spans(_account_id(options["account"]))
-        ledger_from = ledger_complete_from()
         found: list[Drift] = []
         for done, span in enumerate(months):
             self._progress(f"{done} of {len(months)} months, account {span.account_id}, {span.since:%B %Y}")
-            found += compare(span, ledger_from=ledger_from, is_dry_run=is_dry_run)
+            found += compare(span, is_dry_run=is_dry_run)
         self._progress("")
         folded = 0 if is_dry_run else fold_closed_days()
         if options["json"]:

@@ -5,13 +5,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from metrics.reconciliation import Reconciliation, reconcile_usage
+from metrics.reconciliation import Reconciliation, note_proof, reconcile_usage
 
 
 class Command(BaseCommand):
     help = (
-        "Compare usage_daily and the runs' totals with the ledger, for the time that the ledger still holds. "
-        "What differs is set to the ledger's sums and told. Exit code 1 when something differs and was not mended. "
+        "Compare usage_daily and the runs' totals with the ledger, for the months that the ledger still holds; what "
+        "dropped months came to stays as it is. What differs is set to the ledger's sums and told; no call waits. "
+        "Exit code 1 when something differs and was not mended. "
         "Example: manage.py reconcile_usage --dry-run --json"
     )
 
@@ -21,6 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         result = reconcile_usage(is_dry_run=options["dry_run"])
+        if not options["dry_run"]:
+            note_proof(result)
         if options["json"]:
             self.stdout.write(json.dumps(result.as_dict()))
         else:

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """A hard budget wants a price for each class of tokens; a limit that is lowered says nothing about last month."""
 
     dependencies = [
-        ("metrics", "0023_late_calls"),
+        ("metrics", "0025_ledger_proof"),
     ]
 
     operations = [
