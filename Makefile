@@ -12,7 +12,7 @@ help:
 	@echo "make faults  break each process at each point of a run; ARGS='--case kill-gateway-*' to choose, --list to see"
 	@echo "make mutations  break the code on purpose and see the tests turn red"
 	@echo "make simulations  what the statistics of experiments are worth: false positives, power, balance"
-	@echo "make bench   measure the database beside plain SQL (10 minutes); ARGS='--runs 10M --log-rows 20M' for more"
+	@echo "make bench   measure the database beside plain SQL (10 minutes); ARGS='--runs 10M --log-rows 20M' for more, '--postgresql 16' on another"
 	@echo "make check   format, lint, types, layers, templates, migrations and their locks"
 	@echo "make doctor  check every dependency, and say how to mend it"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew"

@@ -10,6 +10,7 @@ from django.db.models.fields.json import KT
 
 from agent_runs.mentions import MOST_LOOKED_AT, Mention
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
+from paid.lib.moments import Moment
 from projects.models import Issue, Project
 from prompts.models import LanguageModel
 
@@ -190,7 +191,7 @@ class LogRow(NamedTuple):
     seq: int
     kind: str
     content: str
-    created_at: datetime
+    at: datetime
     event: str | None
 
 
@@ -203,5 +204,5 @@ def whole_log_rows(run: AgentRun, *, after: int = 0) -> QuerySet[AgentRunLog]:
 
 def log_rows(run: AgentRun, *, after: int = 0) -> "QuerySet[AgentRunLog, LogRow]":
     """The same as far as pages show it. Of 500 rows most of the time went into objects: these are named tuples."""
-    shown = whole_log_rows(run, after=after).annotate(event=KT("metadata__event"))
+    shown = whole_log_rows(run, after=after).annotate(event=KT("metadata__event"), at=Moment("created_at"))
     return cast("QuerySet[AgentRunLog, LogRow]", shown.values_list(*LogRow._fields, named=True))

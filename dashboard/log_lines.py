@@ -47,7 +47,7 @@ def _line(row: LogRow) -> LogLine:
         seq=row.seq,
         number=None if is_note(row.seq) else row.seq // PARTS_PER_LINE or row.seq,
         kind=kind.replace("_", "-"),
-        at=row.created_at,
+        at=row.at,
         html=to_html(row.content[:SHOWN_CHARACTERS]),
         icon=ICONS.get(kind, "chevron-right"),
         is_cut=len(row.content) > SHOWN_CHARACTERS,

@@ -224,6 +224,8 @@ class AgentRun(Changed):
             models.Index(
                 fields=["account", "-created_at", "-id"], condition=Q(status="failed"), name="agent_runs_failed"
             ),
+            # Of an agent that few runs have, or none: along agent_runs_recent every run would be read for it.
+            models.Index(fields=["account", "agent", "-created_at", "-id"], name="agent_runs_of_agent"),
             # Runs by a text: agent_runs/sql/mentions.sql.
             GinIndex(
                 F("account"),

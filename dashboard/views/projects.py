@@ -17,7 +17,7 @@ from dashboard.views.access import AccountRequest, account_page, get_issue, get_
 from dashboard.views.asking import FormPage, form_page
 from metrics.analytics.runs import ProjectTotals, totals_by_project
 from projects.local_issues import write_issue
-from projects.models import ForgeKind
+from projects.models import ForgeKind, Issue
 from projects.operations import set_meta_agent
 from projects.querysets import comments_of, issues_of, open_issues_of, projects_of, pull_requests_of, with_open_issues
 from projects.settings_shape import ProjectSettings
@@ -86,7 +86,7 @@ def project_meta_agent(request: AccountRequest, project_id: int) -> HttpResponse
 @account_page()
 def issue(request: AccountRequest, project_id: int, number: int) -> HttpResponse:
     found = get_issue(request, project_id, number)
-    runs = newest(AgentRun.objects.filter(account_id=request.account.pk, issue=found), 50)
+    runs = runs_of_issue(found)
     context = {
         "issue": found,
         "project": found.project,
@@ -97,6 +97,10 @@ def issue(request: AccountRequest, project_id: int, number: int) -> HttpResponse
         "may_start": may_work(request.membership),
     }
     return render(request, "dashboard/projects/issue.html", context)
+
+
+def runs_of_issue(issue: Issue) -> list[AgentRun]:
+    return newest(AgentRun.objects.filter(account_id=issue.account_id, issue=issue), 50)
 
 
 @account_page("GET", "POST", role=Role.MEMBER)

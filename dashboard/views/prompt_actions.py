@@ -32,7 +32,7 @@ def prompt_edit(request: AccountRequest, prompt_id: int) -> HttpResponse:
         form = VersionForm(
             initial={"template": base.template if base else "", "system_prompt": base.system_prompt if base else ""}
         )
-    issues = issues_for(request, prompt)
+    issues = issues_for(request.account.pk, prompt)
     context = {"prompt": prompt, "base": base, "form": form, "is_own": is_own(request, prompt), "issues": issues}
     return render(request, "dashboard/prompts/edit.html", context, status=422 if form.errors else 200)
 

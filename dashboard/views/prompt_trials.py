@@ -26,7 +26,7 @@ def prompt_try(request: AccountRequest, prompt_id: int) -> HttpResponse:
     shown = find_version(versions, number) if number else prompt.current_version or next(iter(versions), None)
     if shown is None:
         raise Http404
-    issues = issues_for(request, prompt)
+    issues = issues_for(request.account.pk, prompt)
     issue = _chosen(issues, request.GET.get("issue", "")) or next(iter(issues), None)
     context = {
         "prompt": prompt,
@@ -44,7 +44,7 @@ def prompt_check(request: AccountRequest, prompt_id: int) -> HttpResponse:
     prompt = get_prompt(request, prompt_id)
     versions = list(versions_of(prompt))
     number = request.POST.get("version", "")
-    issues = issues_for(request, prompt)
+    issues = issues_for(request.account.pk, prompt)
     issue = _chosen(issues, request.POST.get("issue", ""))
     form = VersionForm(request.POST)
     form.is_valid()  # to have the texts cleaned; a missing one is told by the check itself
@@ -75,12 +75,16 @@ def prompt_file(request: AccountRequest, prompt_id: int) -> HttpResponse:
     return HttpResponse(content, content_type="text/markdown; charset=utf-8", headers=headers)
 
 
-def issues_for(request: AccountRequest, prompt: Prompt) -> list[Issue]:
-    """The newest issues that a run could get this prompt for: of its project, else of the account."""
-    issues = Issue.objects.filter(account=request.account).select_related("project")
-    if prompt.project_id is not None:
-        issues = issues.filter(project_id=prompt.project_id)
-    return list(issues.order_by("-created_at", "-pk")[:ISSUES_OFFERED])
+def issues_for(account_id: int, prompt: Prompt) -> list[Issue]:
+    """The newest issues that a run could get this prompt for: of its project, else of the account.
+
+    A walk back along issues_number_unique or issues_tenant_key. By time, for which there is no index, or with their
+    projects joined, every issue of the account would be read and sorted.
+    """
+    issues = Issue.objects.filter(account_id=account_id).prefetch_related("project")
+    if prompt.project_id is None:
+        return list(issues.order_by("-account_id", "-pk")[:ISSUES_OFFERED])
+    return list(issues.filter(project_id=prompt.project_id).order_by("-project_id", "-number")[:ISSUES_OFFERED])
 
 
 def _chosen(issues: list[Issue], identity: str) -> Issue | None:

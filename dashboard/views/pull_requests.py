@@ -18,8 +18,7 @@ def pull_request(request: AccountRequest, pull_request_id: int) -> HttpResponse:
 
 
 def pull_request_page(request: AccountRequest, found: PullRequest, form: forms.Form) -> HttpResponse:
-    runs = AgentRun.objects.filter(account=request.account, pull_request=found).select_related("language_model")
-    run = runs.order_by("-created_at").first()
+    run = run_of(found)
     diff = RunDiff.objects.filter(agent_run=run).first() if run else None
     context = {
         "pull_request": found,
@@ -34,6 +33,12 @@ def pull_request_page(request: AccountRequest, found: PullRequest, form: forms.F
         "may_judge": may_work(request.membership),
     }
     return render(request, "dashboard/pull_requests/page.html", context, status=422 if form.errors else 200)
+
+
+def run_of(pull_request: PullRequest) -> AgentRun | None:
+    """The newest run of the account that worked on it."""
+    runs = AgentRun.objects.filter(account_id=pull_request.account_id, pull_request=pull_request)
+    return runs.select_related("language_model").order_by("-created_at").first()
 
 
 def _without_marker(body: str) -> str:

@@ -54,7 +54,7 @@ async def _file(view: LiveView) -> AsyncIterator[str]:
     last_seq = 0
     while rows := await read(after=last_seq, limit=DOWNLOAD_ROWS):
         last_seq = rows[-1].seq
-        yield "".join(f"{row.created_at:%Y-%m-%dT%H:%M:%S.%fZ} {row.kind:<6} {row.content}\n" for row in rows)
+        yield "".join(f"{row.at:%Y-%m-%dT%H:%M:%S.%fZ} {row.kind:<6} {row.content}\n" for row in rows)
 
 
 @account_page()

@@ -211,7 +211,7 @@ def start_postgresql(
         port=port,
         log=log,
         stop_signal=signal.SIGINT,  # "fast": rolls back and leaves; SIGTERM would wait for every client
-        probe=lambda: _postgresql_accepts(port),
+        probe=lambda: postgresql_accepts(port),
         account=account,
     )
 
@@ -259,7 +259,7 @@ def _make_cluster(binaries: Path, data: Path, superuser_password: str, account: 
     scratch.rename(data)
 
 
-def _postgresql_accepts(port: int) -> bool:
+def postgresql_accepts(port: int) -> bool:
     argv = [str(postgresql_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     return _succeeds(argv)
 

@@ -122,6 +122,17 @@ def test_what_many_runs_say_is_found_among_the_newest(many_runs_of_two_accounts:
         assert ids == [of_number(run, 10_000 + MANY - 2 * n) for n in range(50)]
 
 
+@WITH_STATISTICS
+def test_runs_of_an_agent_that_few_have_are_found_without_a_look_at_the_others(many_runs_of_two_accounts: AgentRun):
+    run = many_runs_of_two_accounts
+    mark(run, agent="codex")
+    with tenant(run.account_id):
+        before = read()
+        assert (found(run, agent="codex"), found(run, agent="no_such")) == ([run.pk], [])
+        *_, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
+        assert (recent, scans) == (0, 0)
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("text", ["Of Mice", "of-mice", "max-lengths", "#4711", "4711", "100%_\\", "%_"])
 def test_a_run_is_found_by_words_of_its_issue_branch_and_error_and_by_number(run: AgentRun, text: str):

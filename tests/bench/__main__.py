@@ -19,6 +19,7 @@ from tests.bench.database import ROOT, BenchServers, bench_servers
 from tests.bench.figures import limit_samples
 from tests.bench.report import Report, Result, document, make_report, save, table
 from tests.bench.rooms import measures, unknown
+from tests.other_postgresql import native_of
 
 if TYPE_CHECKING:
     from tests.bench.context import Bench, Sizes
@@ -57,6 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="rooms, with commas: logs,search,dashboard,prompts,gateway,ledger,…")
     parser.add_argument("--json", type=Path, default=ROOT / ".paid" / "bench.json", help="where the results go")
     parser.add_argument("--directory", type=Path, help="where the database lies meanwhile (the system's own)")
+    parser.add_argument("--postgresql", default="", help="another one than the wheel's: 15 to 18, or its directory")
     parser.add_argument("--strict", action="store_true", help="exit code 1 when a target was missed")
     parser.add_argument("--document", action="store_true", help="write a whole table into docs/measurements.md")
     return parser
@@ -77,8 +79,9 @@ def chosen_sizes(options: argparse.Namespace) -> "Sizes":
     return replace(sizes, **{name: value for name, value in wanted.items() if value is not None})
 
 
-def prepare(servers: BenchServers, options: argparse.Namespace) -> "Bench":
+def prepare(servers: BenchServers, options: argparse.Namespace, seconds: dict[str, float]) -> "Bench":
     """Tables, seeds and volume. Only now do Django's settings find the servers' addresses."""
+    began = time.monotonic()
     import django  # noqa: PLC0415 - see above
 
     django.setup()
@@ -94,20 +97,25 @@ def prepare(servers: BenchServers, options: argparse.Namespace) -> "Bench":
     call_command("migrate", database="owner", verbosity=0)
     for command in ("seed_prompts", "sync_models"):
         call_command(command, stdout=io.StringIO())
+    seconds["making tables"] = time.monotonic() - began
     say(f"seeding {sizes.runs:,} runs, {sizes.log_rows:,} log rows, {sizes.usages:,} usages")
     began = time.monotonic()
     world = Seeding(servers, sizes, say).fill()
-    say(f"seeded in {time.monotonic() - began:.0f} s")
+    seconds["seeding"] = time.monotonic() - began
+    say(f"seeded in {seconds['seeding']:.0f} s")
     return Bench(sizes, world, say)
 
 
-def perform(bench: "Bench", servers: BenchServers, only: tuple[str, ...]) -> list[Result]:
+def perform(bench: "Bench", servers: BenchServers, only: tuple[str, ...], seconds: dict[str, float]) -> list[Result]:
+    """Every wanted figure. `seconds` gets what each room took, with what it prepared and cleaned away."""
     results: list[Result] = []
     for measure in measures(only):
         servers.check_alive()
+        began = time.monotonic()
         for result in outcomes(measure, bench):
             results.append(result)
             say(result.line)
+        seconds[measure.room] = seconds.get(measure.room, 0) + time.monotonic() - began
     return results
 
 
@@ -124,12 +132,13 @@ def outcomes(measure: "Measure", bench: "Bench") -> Iterator[Result]:
 
 def run(options: argparse.Namespace, only: tuple[str, ...]) -> Report:
     began = time.monotonic()
-    with bench_servers(options.directory) as servers:
-        bench = prepare(servers, options)
-        results = perform(bench, servers, only)
+    with bench_servers(options.directory, options.native) as servers:
+        seconds: dict[str, float] = {}
+        bench = prepare(servers, options, seconds)
+        results = perform(bench, servers, only, seconds)
         with bench.connect("owner") as connection:
             version = str(connection.info.parameter_status("server_version"))
-        return make_report(bench.sizes, results, time.monotonic() - began, version)
+        return make_report(bench.sizes, results, time.monotonic() - began, version, seconds)
 
 
 def leave(number: int, frame: object) -> None:
@@ -139,9 +148,13 @@ def leave(number: int, frame: object) -> None:
 
 def main() -> int:
     options = arguments().parse_args()
-    only = tuple(word for word in options.only.split(",") if word)
+    only = tuple(word.replace("-", "_") for word in options.only.split(",") if word)
     if wrong := unknown(only):
         say(f"no such room: {', '.join(wrong)}")
+        return 2
+    options.native = native_of(options.postgresql) if options.postgresql else None
+    if options.native and not (options.native / "bin" / "postgres").is_file():
+        say(f"no PostgreSQL in {options.native}")
         return 2
     # Also in the background, where a shell hands on that SIGINT is ignored.
     for number in (signal.SIGINT, signal.SIGTERM):

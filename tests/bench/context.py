@@ -57,8 +57,9 @@ class World:
     """Ids and words of what was seeded. `account_id` is the large account: most runs, logs and prompts are its own.
 
     `tags_account_id` owns a tenth of the `sizes.tag_rows` GitHub tokens and projects; one token in a thousand has the
-    scopes admin:org or delete_repo, one project in a thousand the label plan = paid-plan. Every hundredth issue is
-    labelled paid-plan. `rare_word` stands in few log lines and templates, `common_word` in very many; neither is ever
+    scopes admin:org or delete_repo, one project in a thousand the label plan = paid-plan, another one the setting
+    language = cobol. Every hundredth issue is labelled paid-plan; every version uses the variable `issue`, one in 200
+    `area_7`. `rare_word` stands in few log lines and templates, `common_word` in very many; neither is ever
     a part of another word.
     """
 

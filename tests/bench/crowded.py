@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 from django.db import connections
+from psycopg_pool import ConnectionPool
 
 from agent_runs.log_search import index_backlog
 from agent_runs.logs import LogLine, write_lines
@@ -38,7 +39,8 @@ WORKERS = 4
 LOG_ROWS_PER_SECOND, CALLS_PER_SECOND = 99, 1
 # As long as the application's tail waits between two looks at the spool.
 TICK_SECONDS = 0.15
-GATEWAY_CONNECTIONS = 8
+# Of each worker's pool and of the gateway's. As shipped a worker has 16; half of that is tried for a moment.
+CONNECTIONS, FEW_CONNECTIONS, GATEWAY_CONNECTIONS = 16, 8, 8
 INDEXER_SECONDS = 1.0
 TOKENS = Tokens(input=1200, output=300, cache_read=9000, cache_write=400)
 LINE = "src/module_17.py:{} zebra in the {} of run {}: expected 4, got 5, see the trace above for what called it"
@@ -69,6 +71,25 @@ class Share:
     is_gateway: bool = False
     is_indexer: bool = False
     is_plain: bool = False
+    connections: int = CONNECTIONS
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What a pool counted: requests for a connection, how many of them had to wait, and how long together."""
+
+    requests: int = 0
+    waited: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int]) -> "Waits":
+        return cls(
+            counts.get("requests_num", 0), counts.get("requests_queued", 0), counts.get("requests_wait_ms", 0) / 1000
+        )
+
+    def __add__(self, other: "Waits") -> "Waits":
+        return Waits(self.requests + other.requests, self.waited + other.waited, self.seconds + other.seconds)
 
 
 @dataclass
@@ -79,12 +100,14 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     behind_seconds: float = 0.0
+    waits: Waits = field(default_factory=Waits)
 
     def add(self, other: "Tally") -> None:
         self.rows += other.rows
         self.seconds += other.seconds
         self.errors += other.errors
         self.behind_seconds = max(self.behind_seconds, other.behind_seconds)
+        self.waits += other.waits
 
 
 @dataclass(frozen=True)
@@ -100,9 +123,9 @@ class Counted:
 
 @measure("write")
 def hundred_runs(bench: Bench) -> Iterator[Figure]:
-    runs = _make_runs(bench.sizes.crowd)
+    runs = _make_runs(bench.sizes.crowd, "crowd")
     ids, seconds = tuple(run.pk for run in runs), bench.sizes.seconds
-    shares = [ids[number::WORKERS] for number in range(min(WORKERS, len(ids)))]
+    shares = _shared_out(ids)
     with bench.connect("owner") as owner:
         plain = _write_plainly(owner, [Share(share, max(0.5, seconds / 6), is_plain=True) for share in shares])
         deadlocks = int(_one(owner, DEADLOCKS)[0])
@@ -116,6 +139,38 @@ def hundred_runs(bench: Bench) -> Iterator[Figure]:
         logs.add(tally)
     yield from _speed(bench, plain, logs, usage)
     yield from _truth(bench, logs, usage, counted)
+    yield from _waits(bench, logs, "log writers", len(shares), CONNECTIONS)
+    yield from _waits(bench, usage, "gateway", 1, GATEWAY_CONNECTIONS)
+
+
+@measure("write")
+def hundred_runs_with_few_connections(bench: Bench) -> Iterator[Figure]:
+    """Writers alone, to see what their pools would be worth at half their size."""
+    ids = tuple(run.pk for run in _make_runs(bench.sizes.crowd, "few"))
+    seconds, shares = max(0.5, bench.sizes.seconds / 6), _shared_out(ids)
+    logs = _together([Share(share, seconds, connections=FEW_CONNECTIONS) for share in shares])
+    yield from _waits(bench, logs, "log writers", len(shares), FEW_CONNECTIONS)
+
+
+def _shared_out(ids: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [ids[number::WORKERS] for number in range(min(WORKERS, len(ids)))]
+
+
+def _waits(bench: Bench, tally: Tally, whose: str, pools: int, connections: int) -> Iterator[Figure]:
+    """Whether a pool is large enough: who asks for a connection should hardly ever wait for one."""
+    waits, name = tally.waits, f"{bench.sizes.crowd} runs at once, {connections} connections: {whose}"
+    yield Figure(
+        f"{name}, requests that waited for one",
+        100 * waits.waited / max(waits.requests, 1),
+        "%",
+        note=f"{waits.waited:,} of {waits.requests:,} in {pools} pool{'s' if pools > 1 else ''}",
+    )
+    yield Figure(
+        f"{name}, mean wait of a request",
+        1000 * waits.seconds / max(waits.requests, 1),
+        "ms",
+        note=f"of those that waited {1000 * waits.seconds / max(waits.waited, 1):.3g} ms",
+    )
 
 
 def _speed(bench: Bench, plain: Tally, logs: Tally, usage: Tally) -> Iterator[Figure]:
@@ -167,13 +222,13 @@ def _write_plainly(owner: "psycopg.Connection[Any]", shares: list[Share]) -> Tal
         owner.execute("DROP TABLE plain_logs")
 
 
-def _make_runs(count: int) -> list[AgentRun]:
+def _make_runs(count: int, name: str) -> list[AgentRun]:
     """Of several tenants, each live, with money and a token."""
     runs = []
     for first in range(0, count, 20):
         tenant = make_tenant()
         for number in range(first, min(first + 20, count)):
-            run = make_run(tenant, token=f"crowd-{number}")
+            run = make_run(tenant, token=f"{name}-{number}")
             open_escrow(run=run, wanted_usd=Decimal(1000))
             runs.append(run)
     return runs
@@ -191,6 +246,8 @@ def _take_part(member: Member, share: Share) -> Tally:
         return asyncio.run(_settle_calls(member, share))
     if share.is_indexer:
         return _make_searchable(member, share)
+    # Before the pool is there: it is made at the first question.
+    settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = share.connections
     with platform():
         runs = list(AgentRun.objects.filter(pk__in=share.run_ids).order_by("pk"))
     connections["default"].close()
@@ -200,7 +257,16 @@ def _take_part(member: Member, share: Share) -> Tally:
     with ThreadPoolExecutor(len(runs)) as pool:
         for tally in pool.map(lambda run: work(run, share.seconds), runs):
             whole.add(tally)
+    if not share.is_plain:
+        whole.waits = _pool_waits(share.connections)
     return whole
+
+
+def _pool_waits(connections_wanted: int) -> Waits:
+    pool = connections["default"].pool  # type: ignore[attr-defined]  # of PostgreSQL's wrapper
+    assert isinstance(pool, ConnectionPool)
+    assert pool.max_size == connections_wanted
+    return Waits.of_counts(pool.get_stats())
 
 
 def _ticks(seconds: float, tally: Tally) -> Iterator[range]:
@@ -287,6 +353,7 @@ async def _settle_calls(member: Member, share: Share) -> Tally:
         calls = (_call_for(number, ledger, poster, share, tally) for number in range(len(share.run_ids)))
         await asyncio.gather(*calls)
         await poster.finish()
+        tally.waits = Waits.of_counts(ledger.pool_counts())
     finally:
         await ledger.close()
     return tally

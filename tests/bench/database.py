@@ -8,11 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from paid.stack import embedded
+from tests.other_postgresql import start_other_postgresql
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "paid_production"
@@ -51,14 +53,17 @@ class BenchServers:
 
 
 @contextlib.contextmanager
-def bench_servers(parent: Path | None = None) -> Iterator[BenchServers]:
-    """Start both servers, point the environment at them, and remove everything at the end, however it comes."""
+def bench_servers(parent: Path | None = None, native: Path | None = None) -> Iterator[BenchServers]:
+    """Start both servers, point the environment at them, and remove everything at the end, however it comes.
+
+    `native` is the directory of another PostgreSQL than the wheel's.
+    """
     remove_left_behind(Path(tempfile.gettempdir()) if parent is None else parent)
     directory = Path(tempfile.mkdtemp(prefix=f"paid-bench-{os.getpid()}-", dir=parent))
     directory.chmod(0o711)  # PostgreSQL walks through it as nobody
     started: list[embedded.Server] = []
     try:
-        servers = _start(directory, started)
+        servers = _start(directory, started, native)
         yield servers
     finally:
         for server in reversed(started):
@@ -81,10 +86,11 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _start(directory: Path, started: list[embedded.Server]) -> BenchServers:
+def _start(directory: Path, started: list[embedded.Server], native: Path | None) -> BenchServers:
     port, valkey_port = embedded.free_port(), embedded.free_port()
     superuser, owner, application, valkey = (secrets.token_urlsafe(16) for _ in range(4))
-    postgresql = embedded.start_postgresql(
+    start = embedded.start_postgresql if native is None else partial(start_other_postgresql, native)
+    postgresql = start(
         directory / "postgresql",
         directory / "postgresql.log",
         port=port,

@@ -29,7 +29,7 @@ from tests.bench.figures import Figure, Timings, at_least, measure
 from tests.metrics.records import make_budget, make_run, make_tenant
 
 MODEL = "scripted-demo"
-LONGEST_SECONDS = 15.0
+LONGEST_SECONDS = 10.0
 TOKENS = Tokens(input=1200, output=300, cache_read=9000, cache_write=400)
 REQUEST = MessagesRequest(b"x" * 4000, MODEL, 500)
 GATEWAYS = 2

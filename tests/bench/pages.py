@@ -15,7 +15,7 @@ from tests.bench.figures import Figure, measure, time_calls
 from tests.bench.processes import running
 
 SLUG = "bench-1"
-SAMPLES = 100
+SAMPLES = 60
 # Of a machine that is busy with other things.
 PATIENCE_SECONDS = 60.0
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,6 +49,7 @@ class Result:
 class Report:
     taken_at: datetime
     seconds: float
+    parts_seconds: dict[str, float]  # of the seeding and of each room
     commit: str
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -78,10 +79,13 @@ def row_of(figure: Figure) -> tuple[str, ...]:
     )
 
 
-def make_report(sizes: Any, results: Sequence[Result], seconds: float, postgresql: str) -> Report:
+def make_report(
+    sizes: Any, results: Sequence[Result], seconds: float, postgresql: str, parts_seconds: Mapping[str, float]
+) -> Report:
     return Report(
         taken_at=datetime.now(UTC),
         seconds=seconds,
+        parts_seconds=dict(parts_seconds),
         commit=_commit(),
         machine=_machine(),
         versions={"postgresql": postgresql, "python": platform.python_version()}
@@ -100,6 +104,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "taken_at": report.taken_at.isoformat(timespec="seconds"),
         "seconds": round(report.seconds, 1),
+        "parts_seconds": {name: round(seconds, 1) for name, seconds in report.parts_seconds.items()},
         "commit": report.commit,
         "machine": report.machine,
         "versions": report.versions,
@@ -134,7 +139,8 @@ def table(report: Report) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(6)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [result.line for result in report.results if result.figure is None]
-    return "\n".join([lines[0], "-" * sum(widths, 10), *lines[1:], summary(report)])
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.parts_seconds.items())
+    return "\n".join([lines[0], "-" * sum(widths, 10), *lines[1:], f"Time: {parts}.", summary(report)])
 
 
 def summary(report: Report) -> str:

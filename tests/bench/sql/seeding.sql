@@ -67,7 +67,7 @@ INSERT INTO prompt_versions (id, account_id, prompt_id, version, template, varia
 SELECT 1000000 + (p.id - 1000001) * 5 + v, p.account_id, p.id, v,
        'Solve {{ issue.title }}. ' || one.words || '. ' || two.words || '. ' || three.words
        || '. Keep {{ style_guide }} and answer in ' || v || ' steps.',
-       '["issue", "style_guide"]', 'Person 1', %(now)s - interval '100 days' + (v || ' hours')::interval
+       jsonb_build_array('issue', 'style_guide', 'area_' || bench.dice(p.id * 5 + v, 47, 200)), 'Person 1', %(now)s - interval '100 days' + (v || ' hours')::interval
 FROM prompts p CROSS JOIN generate_series(1, 5) AS v
 JOIN bench.sentences one ON one.id = bench.dice(p.id, 6, %(sentences)s)
 JOIN bench.sentences two ON two.id = bench.dice(p.id * 5 + v, 7, %(sentences)s)
@@ -195,6 +195,34 @@ FROM bench.logged l CROSS JOIN LATERAL generate_series(1::bigint, l.log_rows) AS
 JOIN bench.sentences one ON one.id = bench.dice(l.id * 100000 + n, 37, %(sentences)s)
 WHERE l.day = %(day)s;
 
+-- name: details
+-- What a page shows beside its rows: steps, diff and choice of model of the newest runs, comments on their issues; a
+-- budget for the large account and each of its projects, with an alert a day.
+INSERT INTO agent_run_steps (account_id, agent_run_id, name, status, started_at, finished_at)
+SELECT r.account_id, r.id, step.name, 'done', r.at + make_interval(secs => step.place * 10),
+       r.at + make_interval(secs => step.place * 10 + 9)
+FROM bench.runs r CROSS JOIN unnest(ARRAY['queue', 'workspace', 'agent', 'publish', 'finish']) WITH ORDINALITY AS step (name, place)
+WHERE r.id > %(runs)s - %(detailed)s;
+INSERT INTO agent_run_diffs (account_id, agent_run_id, patch, files_changed, lines_added, lines_removed)
+SELECT r.account_id, r.id,
+       E'diff --git a/src/module.py b/src/module.py\n--- a/src/module.py\n+++ b/src/module.py\n@@ -1,30 +1,31 @@\n'
+       || repeat(E' a line that stands as it did\n', 30) || E'+and one more\n', 1, 1, 0
+FROM bench.runs r WHERE r.id > %(runs)s - %(detailed)s AND r.status = 'completed';
+INSERT INTO model_selections (account_id, agent_run_id, model_account_id, language_model_id, selected_by, candidates, reason)
+SELECT r.account_id, r.id, 0, m.id, 'rules',
+       (SELECT jsonb_agg(jsonb_build_object('model_id', name, 'is_usable', number < 3, 'reason', 'no key')) FROM bench.models),
+       'The cheapest.'
+FROM bench.runs r JOIN bench.models m ON m.number = r.model WHERE r.id > %(runs)s - %(detailed)s;
+INSERT INTO comments (account_id, project_id, number, author, body, created_at)
+SELECT r.account_id, r.project_id, r.id, 'person' || n, 'It still fails.', r.at
+FROM bench.runs r CROSS JOIN generate_series(1, 3) AS n WHERE r.id > %(runs)s - %(detailed)s;
+INSERT INTO cost_budgets (id, account_id, project_id, period, limit_usd)
+SELECT 1000 + n, 1001, CASE WHEN n > 0 THEN 10000 + n END, 'month', 1000000 FROM generate_series(0, 40) AS n;
+INSERT INTO budget_alerts (account_id, cost_budget_id, period_starts_on, threshold, limit_usd, spent_usd, told_at, created_at)
+SELECT 1001, 1000 + n, (%(now)s - make_interval(days => day))::date, 0.8, 1000000, 800000, %(now)s,
+       %(now)s - make_interval(days => day)
+FROM generate_series(0, 40) AS n, generate_series(0, 89) AS day;
+
 -- name: tags
 -- Tokens and projects of small accounts: rows for questions about arrays and JSONB. One account has a tenth of them.
 INSERT INTO github_tokens (id, account_id, name, token, fingerprint, scopes)
@@ -203,11 +231,13 @@ SELECT 100000 + n, 1020 + CASE WHEN bench.dice(n, 39, 10) = 0 THEN 0 ELSE bench.
        CASE bench.dice(n, 41, 1000) WHEN 0 THEN ARRAY['admin:org', 'repo', 'workflow'] WHEN 1 THEN ARRAY['repo', 'delete_repo']
            ELSE ARRAY['public_repo', 'read:user', 'scope-' || bench.dice(n, 42, 40)] END
 FROM generate_series(1::bigint, %(tag_rows)s) AS n;
-INSERT INTO projects (id, account_id, name, forge, owner, repo, labels)
+INSERT INTO projects (id, account_id, name, forge, owner, repo, labels, settings)
 SELECT 100000 + n, 1020 + CASE WHEN bench.dice(n, 43, 10) = 0 THEN 0 ELSE bench.dice(n, 44, 1001) END, 'Tagged ' || n,
        'github', 'team', 'tagged-' || n,
        CASE WHEN bench.dice(n, 45, 1000) = 0 THEN '{"trigger": "paid", "plan": "paid-plan"}'::jsonb
-            ELSE jsonb_build_object('trigger', 'paid', 'plan', 'plan-' || bench.dice(n, 46, 40)) END
+            ELSE jsonb_build_object('trigger', 'paid', 'plan', 'plan-' || bench.dice(n, 46, 40)) END,
+       jsonb_build_object('language',
+                          CASE WHEN bench.dice(n, 48, 1000) = 0 THEN 'cobol' ELSE 'language-' || bench.dice(n, 49, 40) END)
 FROM generate_series(1::bigint, %(tag_rows)s) AS n;
 
 -- name: sequences
