@@ -16,6 +16,15 @@ BEGIN
 END
 $$;
 
+-- name: ledger_months_gone
+-- The months that were dropped. Runs from before the end of the last one have not all their rows any more, also when a
+-- late row of theirs brings a partition of that month back.
+CREATE TABLE ledger_months_gone (
+    name text PRIMARY KEY,
+    ends_at timestamptz NOT NULL
+);
+GRANT SELECT ON ledger_months_gone TO paid_platform;
+
 -- name: ledger_month_leaves
 -- Trigger, in the transaction that detaches a partition and before it does. Nobody adds a row to the month from here on:
 -- whoever would (a late correction) waits, and then finds the month gone. The ledger's other months are not locked.
@@ -83,6 +92,7 @@ BEGIN
             cost_usd = kept.cost_usd + excluded.cost_usd
     $sql$, NEW.name);
     PERFORM ledger_sums_tidy();
+    INSERT INTO ledger_months_gone (name, ends_at) VALUES (NEW.name, NEW.ends_at) ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
 $$;
@@ -121,3 +131,4 @@ ON CONFLICT (account_id, dimension, day, dimension_id, slot) DO UPDATE SET
     unpriced_calls = kept.unpriced_calls + excluded.unpriced_calls,
     cost_usd = kept.cost_usd + excluded.cost_usd;
 DROP FUNCTION ledger_month_leaves(), ledger_sums_tidy();
+DROP TABLE ledger_months_gone;

@@ -17,6 +17,7 @@ BEGIN
     ) THEN
         RETURN;
     END IF;
+    INSERT INTO ledger_months_gone (name, ends_at) VALUES ('before', first_month);
     LOCK TABLE token_usages IN ACCESS SHARE MODE;
     LOCK TABLE usage_daily, spend_daily IN SHARE UPDATE EXCLUSIVE MODE;
     WITH lack AS MATERIALIZED (SELECT * FROM usage_daily_lack())

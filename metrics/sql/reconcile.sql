@@ -106,14 +106,11 @@ $$;
 
 -- name: run_cost_drift
 -- Runs whose sums, with what is still unposted of them, differ from their ledger rows. Not those whose month is gone: they
--- have no rows, or a late one in the default partition that does not say all. Those from after the last month are there.
+-- have no rows, or a late one that does not say all.
 CREATE FUNCTION run_cost_drift()
 RETURNS TABLE (run_id bigint, ledger_usd numeric, run_usd numeric)
 LANGUAGE sql STABLE
 AS $$
-    WITH months AS MATERIALIZED (
-        SELECT starts_at, ends_at FROM partitions WHERE parent = 'token_usages' AND NOT is_default
-    )
     SELECT a.id, coalesce(l.usd, 0), a.cost_usd + coalesce(r.unposted_usd, 0)
     FROM agent_runs a
     LEFT JOIN budget_reservations r ON r.agent_run_id = a.id
@@ -125,8 +122,7 @@ AS $$
                    - count(*) FILTER (WHERE u.kind = 'pricing') AS unpriced
         FROM token_usages u GROUP BY 1
     ) l ON l.agent_run_id = a.id
-    WHERE (a.created_at >= (SELECT coalesce(max(m.ends_at), '-infinity') FROM months m)
-           OR EXISTS (SELECT FROM months m WHERE a.created_at >= m.starts_at AND a.created_at < m.ends_at))
+    WHERE a.created_at >= (SELECT coalesce(max(gone.ends_at), '-infinity') FROM ledger_months_gone gone)
       AND (a.cost_usd + coalesce(r.unposted_usd, 0),
            a.input_tokens + coalesce(r.unposted_input_tokens, 0),
            a.output_tokens + coalesce(r.unposted_output_tokens, 0),

@@ -126,6 +126,20 @@ def test_sums_stay_when_the_month_of_a_run_with_calls_a_week_later_goes(runs: tu
     assert [cost_on_run(run) for run in runs] == [Decimal(3), Decimal(4)]
 
 
+def test_a_late_row_that_brings_its_month_back_makes_no_run_poorer(runs: tuple[AgentRun, AgentRun]) -> None:
+    drop_january()
+    booked(runs[0], A_WEEK_LATER, "0")
+    # It lies in the default partition; its month is made for it, and goes once more.
+    assert Missing("token_usages", JANUARY) in list(partitions.create_missing())
+    assert_nothing_differs()
+    before = spent()
+    assert [cost_on_run(run) for run in runs] == [Decimal(3), Decimal(4)]
+    drop_january()
+    assert_nothing_differs()
+    assert spent() == before
+    assert [cost_on_run(run) for run in runs] == [Decimal(3), Decimal(4)]
+
+
 def test_sums_stay_when_a_correction_of_months_later_goes_with_its_call(runs: tuple[AgentRun, AgentRun]) -> None:
     of_january, _ = runs
     with platform():

@@ -89,6 +89,7 @@ PLATFORM_MAY = TENANT_MAY | {
     "detached_partitions": "S",
     "django_session": "DISU",
     "gateway_calls": "DISU",
+    "ledger_months_gone": "S",
     "ledger_proof": "ISU",
     "log_index_lag": "S",
     "outbox": "DISU",
