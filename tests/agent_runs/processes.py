@@ -29,13 +29,21 @@ def pids_with(words: str) -> list[int]:
 
 
 def agents_with(token: str) -> list[int]:
-    """Agents that carry this run token, which is in no command line; other tests run agents at the same time."""
-    found = []
+    """Agents that carry this run token, which is in no command line; other tests run agents at the same time.
+
+    Without their copies: what an agent starts looks like itself until it is another program.
+    """
+    parents = {}
     for pid, line in command_lines().items():
         with contextlib.suppress(OSError):
             if line.startswith("/opt/agent/") and token.encode() in Path(f"/proc/{pid}/environ").read_bytes():
-                found.append(pid)
-    return sorted(found)
+                parents[pid] = _parent(pid)
+    return sorted(pid for pid, parent in parents.items() if parent not in parents)
+
+
+def _parent(pid: int) -> int:
+    # The name before it stands in brackets and may hold anything.
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> float:

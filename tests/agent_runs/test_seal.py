@@ -124,10 +124,12 @@ def test_the_workers_environment_is_nowhere_to_be_read(room: Room, monkeypatch: 
 
 
 def test_only_its_own_processes_are_visible(room: Room) -> None:
-    with subprocess.Popen(["/bin/sleep", "987"]) as other:
+    mark = f"mark-{uuid.uuid4().hex}"
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(987)", mark]) as other:
         try:
+            assert pids_with(mark) == [other.pid]
             _, words = room.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 " + str(other.pid))
-            assert "987" not in words
+            assert mark not in words
             assert "No such process" in words
             assert other.poll() is None
         finally:
@@ -253,7 +255,7 @@ def test_threads_and_subprocesses_work_under_the_filter(room: Room) -> None:
 
 
 def end_of(run_dir: str, plan: Plan) -> ExitRecord:
-    """How it ended by itself. One that does not is stopped: hundreds of processes would starve the next tests."""
+    """How it ended by itself. One that does not is stopped: its processes would starve the next tests."""
     supervisor.start(run_dir, plan)
     try:
         wait_until(lambda: not supervisor.is_alive(run_dir), ROOM_SECONDS)
@@ -266,11 +268,13 @@ def end_of(run_dir: str, plan: Plan) -> ExitRecord:
 
 def test_a_fork_bomb_ends_its_own_run_and_nothing_else(room: Room, tmp_path: Path) -> None:
     run_dir, mark = str(tmp_path / "run"), f"mark-{uuid.uuid4().hex}"
-    # Doubles at each step and does not give up where the kernel refuses another process.
-    bomb = "import os, time\nwhile True:\n    try: os.fork()\n    except BlockingIOError: time.sleep(1)"
+    # Doubles at each step and does not give up where the kernel refuses another process. It sleeps in between, and has
+    # a lower limit than an agent: hundreds that spin until they are ended take the machine from the tests beside it.
+    bomb = "import os, time\nwhile True:\n    time.sleep(0.5)\n    try: os.fork()\n    except BlockingIOError: pass"
     argv = ("python3", "-c", bomb, mark)
-    ended = end_of(run_dir, Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program()))
-    assert (ended.reason, ended.detail) == ("limit", "More than 512 processes in the sandbox.")
+    plan = Plan(SandboxSpec(workspace=str(room.workspace)), argv, "", bubblewrap_program(), process_limit=64)
+    ended = end_of(run_dir, plan)
+    assert (ended.reason, ended.detail) == ("limit", "More than 64 processes in the sandbox.")
     wait_until(lambda: pids_with(mark) == [])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,14 +46,19 @@ def test_they_run_forwards_backwards_to_nothing_and_forwards_to_the_same_again(e
         env=environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=840,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     forwards, backwards, again = json.loads(ran.stdout)
     assert backwards == []
     assert len(forwards) > 500
-    assert again == forwards
+    assert _lasting(again) == _lasting(forwards)
+
+
+def _lasting(lines):
+    """Without the partitions of days and months: midnight may lie between the two times that they were made."""
+    return [line for line in lines if not re.search(r"_p\d{6,8}", line)]
 
 
 @pytest.mark.django_db(databases=["default", "owner"])

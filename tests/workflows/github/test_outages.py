@@ -53,8 +53,15 @@ def assert_reads(run: AgentRun, code: str, words: str) -> None:
 
 
 def test_a_finished_change_waits_until_github_is_back(
-    github: StandInGithub, repository: Repository, issues: list[Issue], house: House, quiet: Project
+    github: StandInGithub,
+    repository: Repository,
+    issues: list[Issue],
+    house: House,
+    quiet: Project,
+    gateway: GatewayServer,
 ):
+    # Both agents are still at work when GitHub goes.
+    gateway.upstream.model.delay_seconds = 0.03
     waiting, given_up = begin(quiet, issues[0]), begin(quiet, issues[1])
     until(lambda: is_at(waiting, "agent") and is_at(given_up, "agent"), house)
     github.go_away()
