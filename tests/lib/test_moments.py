@@ -1,5 +1,7 @@
 """Moments that are read as text are the very ones that Django reads."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 
@@ -26,6 +28,6 @@ def test_a_moment_is_what_django_reads_whatever_its_fraction_and_zone():
             for run, moment in zip(runs, MOMENTS, strict=True):
                 cursor.execute("UPDATE agent_runs SET stop_requested_at = %s WHERE id = %s", [moment, run.pk])
         read = AgentRun.objects.annotate(at=Moment("stop_requested_at"), never=Moment("paused_at"))
-        rows = list(read.order_by("pk").values_list("stop_requested_at", "at", "never"))
+        rows: list[Any] = list(read.order_by("pk").values_list("stop_requested_at", "at", "never"))
     assert [at for _, at, _ in rows] == [moment for moment, _, _ in rows]
     assert {(at.utcoffset().total_seconds(), never) for _, at, never in rows} == {(0.0, None)}
