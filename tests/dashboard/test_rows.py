@@ -29,7 +29,7 @@ def test_a_row_of_an_issue_is_escaped_and_leads_to_it(world: World, bob: Client,
 
     assert f'href="{reverse("issue", args=where)}">{format_html("{}", HOSTILE)}</a>' in page
     assert '<a class="tag above" href="?label=%3Cb%3Ebug%3C%2Fb%3E"' in page
-    assert '>&lt;b&gt;bug&lt;/b&gt;</a>' in page
+    assert ">&lt;b&gt;bug&lt;/b&gt;</a>" in page
     assert f'action="{reverse("issue_run", args=where)}"><input type="hidden" name="csrfmiddlewaretoken"' in page
     assert f'href="{reverse("run", args=["northwind", world.live_run.pk])}">Watch</a>' in page
     # Who only looks is offered no start.
