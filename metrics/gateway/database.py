@@ -167,7 +167,11 @@ class Connection(AsyncConnection[Row]):
             self._listen(loop)
 
     def _read(self) -> None:
-        """Take what has come, only that: for the rest libpq would wait, and the whole loop with it."""
+        """Take what has come, only that: for the rest libpq would wait, and the whole loop with it.
+
+        Over TLS too that is all: libpq 18.6 reads on while OpenSSL holds bytes of which the socket tells nothing. Older
+        ones may not (15.18 does not), and leave them to the next look.
+        """
         try:
             self.pgconn.consume_input()
             while self._answered is not None and not self._answered.done() and not self.pgconn.is_busy():

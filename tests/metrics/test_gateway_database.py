@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +23,7 @@ from metrics.models import GatewayCall, TokenUsage, UsageDaily
 from metrics.operations import open_escrow
 from paid.lib.sql import sections
 from paid.lib.tenancy import platform
+from paid.stack import certificates
 from tests.database import owner_connection
 from tests.metrics.records import make_run, make_tenant
 from tests.metrics.relaying import Relay
@@ -334,3 +337,28 @@ def test_a_question_to_a_silent_server_can_be_given_up(loop: Run, monkeypatch: p
 
     with Relay(settings.DATABASES["default"]["HOST"], int(settings.DATABASES["default"]["PORT"])) as relay:
         assert loop(ask(relay)) is True
+
+
+# Nearly two records of 16384 bytes: libpq has part of a row left from the first, and no room for all of the second.
+ROWS = Question("rows", "SELECT repeat('x', 1011) FROM generate_series(1, 32)")
+
+
+def test_what_openssl_holds_of_a_long_record_is_read_although_the_socket_tells_of_nothing(
+    loop: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """PostgreSQL's own records are shorter, those of a proxy before it need not be."""
+    monkeypatch.setattr("metrics.gateway.database.LOOK_SECONDS", 3600)
+    certificates.make(tmp_path, ["127.0.0.1"])
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server" / "server.crt", tmp_path / "server" / "server.key")
+    verified = {"sslmode": "verify-full", "sslrootcert": str(tmp_path / "public" / "ca.crt")}
+
+    async def ask(relay: Relay) -> int:
+        opened = await Connection.connect(**relayed(relay) | verified)
+        await opened.ask(BACKEND, ())
+        relay.gathers.set()
+        async with asyncio.timeout(60):
+            return (await opened._result(ROWS, ())).ntuples
+
+    with Relay(settings.DATABASES["default"]["HOST"], int(settings.DATABASES["default"]["PORT"]), tls) as relay:
+        assert loop(ask(relay)) == 32

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.test import override_settings
 
+from paid import checks
 from paid.stack import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +87,48 @@ def test_the_backup_knows_none_of_the_applications_secrets():
 
 def test_only_the_migration_knows_the_owner():
     assert [name for name, one in SERVICES.items() if "DATABASE_OWNER_URL" in one.get("environment", {})] == ["migrate"]
+
+
+def test_every_address_of_postgresql_is_verified_tls_by_an_authority_that_its_container_has():
+    addresses = [
+        (service, name, re.sub(r"\$\{[^}]*\}", "secret", value))
+        for service, definition in SERVICES.items()
+        for name, value in definition.get("environment", {}).items()
+        if re.fullmatch("DATABASE_.*URL", name)
+    ]
+    assert {name for _, name, _ in addresses} == {"DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL"}
+    for service, name, address in addresses:
+        assert address.endswith("@postgres:5432/paid_production?sslmode=verify-full&sslrootcert=/etc/paid/tls/ca.crt")
+        assert "ca:/etc/paid/tls:ro" in SERVICES[service]["volumes"]
+        with override_settings(PRODUCTION=True, **{name: address}):
+            assert [message for message in checks.check_database_tls(None) if name in str(message.msg)] == []
+    assert "DATABASE_PLAINTEXT_HOSTS" not in TEXT
+
+
+def test_temporal_reaches_postgresql_by_verified_tls_too():
+    for service, setting in (("temporal", "TEMPORAL_DATABASE_CA_FILE"), ("temporal-schema", "SQL_TLS_CA_FILE")):
+        assert SERVICES[service]["environment"][setting] == "/etc/paid/tls/ca.crt"
+        assert "ca:/etc/paid/tls:ro" in SERVICES[service]["volumes"]
+    assert SERVICES["temporal-schema"]["environment"]["SQL_TLS"] == "true"
+    assert CONFIGURATION.count("enableHostVerification: true") == CONFIGURATION.count("pluginName:") == 2
+    assert CONFIGURATION.count('caFile: {{ env "TEMPORAL_DATABASE_CA_FILE" | quote }}') == 2
+
+
+def test_a_private_key_is_seen_by_whom_it_belongs_to():
+    mounted = {
+        volume: {
+            name for name, one in SERVICES.items() if any(v.startswith(f"{volume}:") for v in one.get("volumes", []))
+        }
+        for volume in ("authority", "server-key")
+    }
+    assert mounted == {"authority": {"certificates"}, "server-key": {"certificates", "postgres"}}
+    assert SERVICES["postgres"]["depends_on"]["certificates"] == {"condition": "service_completed_successfully"}
+
+
+def test_the_network_gets_in_by_tls_and_password_alone():
+    lines = [line.split() for line in (ROOT / "pg_hba.conf").read_text().splitlines() if not line.startswith("#")]
+    assert {line[0] for line in lines} == {"local", "hostssl"}
+    assert {line[-1] for line in lines} == {"scram-sha-256"}
 
 
 def test_the_servers_wal_is_archived_as_the_embedded_servers_is():

@@ -48,6 +48,7 @@ def tls_errors(**addresses: object) -> list[str]:
     local: dict[str, object] = {
         "DATABASE_URL": "postgresql://paid_app@/p",
         "DATABASE_OWNER_URL": "postgresql://paid_owner@/p",
+        "DATABASE_BACKUP_URL": "postgresql://paid_backup@/p",
         "DATABASE_REPLICA_URLS": [],
     }
     with override_settings(PRODUCTION=True, **(local | addresses)):
@@ -62,6 +63,13 @@ def test_a_database_elsewhere_without_verified_tls_is_an_error_in_production():
     ]
     with override_settings(PRODUCTION=False, DATABASE_URL=weak):
         assert checks.check_database_tls(None) == []
+
+
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL"])
+def test_each_role_is_told_of_its_own_address(setting: str):
+    """The backup's role reads the whole server."""
+    said = f"{setting} reaches db by sslmode=prefer in production: anybody on the way may pose as it."
+    assert tls_errors(**{setting: "postgresql://paid@db/p"}) == [said]
 
 
 @pytest.mark.parametrize(
