@@ -81,12 +81,16 @@ class Prompt(Changed):
 
 
 class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
-    def using_variable(self, *names: str) -> Self:
+    def using_variable(self, *names: str, newest: int | None = None) -> Self:
         """Versions, the running tenant's and the global ones, whose texts use all of these variables.
 
-        It finds nothing outside of `tenant(...)`.
+        It finds nothing outside of `tenant(...)`. Many cost as many rows as there are: `newest` looks only for that
+        many, those that were made last, before anything else narrows them.
         """
-        return self.filter(IsFound("prompt_versions_using", Value(list(names), JSONField())))
+        wanted = Value(list(names), JSONField())
+        if newest is None:
+            return self.filter(IsFound("prompt_versions_using", wanted))
+        return self.filter(IsFound("newest_versions_using", wanted, Value(newest, models.IntegerField())))
 
 
 class PromptVersion(Created):

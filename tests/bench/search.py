@@ -32,7 +32,10 @@ SET_PROJECTS = (
     "SELECT * FROM projects WHERE account_id = %s AND settings @> %s::jsonb ORDER BY account_id DESC, id DESC LIMIT 50"
 )
 SET_ACCOUNTS = "SELECT * FROM accounts WHERE id > %s AND settings @> %s::jsonb ORDER BY id LIMIT 50"
-VERSIONS_USING = "SELECT id FROM prompt_versions WHERE account_id = %s AND variables @> %s::jsonb LIMIT 50"
+VERSIONS_USING = (
+    "SELECT id FROM prompt_versions WHERE account_id = %s AND variables @> %s::jsonb"
+    " ORDER BY account_id DESC, id DESC LIMIT 50"
+)
 MATCHING_PROMPTS = (
     "SELECT prompt_version_id FROM prompt_documents WHERE account_id = %s AND is_current"
     " AND document @@ websearch_to_tsquery('english', %s) LIMIT 20"
@@ -91,9 +94,11 @@ def accounts_by_setting(bench: Bench) -> Iterator[Figure]:
 def versions_by_variable(bench: Bench) -> Iterator[Figure]:
     account_id = bench.world.account_id
     for name, variable in (("none", "no_such"), ("one in 200", "area_7"), ("every one", "issue")):
-        rows = PromptVersion.objects.using_variable(variable).only("id")[:PAGE]
+        rows = PromptVersion.objects.using_variable(variable, newest=PAGE).only("id")
         wanted = json.dumps([variable])
-        yield _beside(bench, f"prompt versions by variable, {name}", rows, VERSIONS_USING, account_id, wanted)
+        yield _beside(
+            bench, f"prompt versions by variable, {name}, newest 50", rows, VERSIONS_USING, account_id, wanted
+        )
 
 
 def _beside(

@@ -230,3 +230,18 @@ def test_the_forms_of_the_requirement_and_the_searches_give_the_same_rows(
         same = {row[0] for row in cursor.fetchall()}
         assert found(GithubToken.objects.with_scope(scope)) == same
         assert found(GithubToken.objects.with_scope(scope, newest=50)) == same
+
+
+@pytest.mark.django_db
+def test_the_newest_versions_that_use_a_variable_are_the_tenants_own_and_the_global_ones():
+    general, account = global_prompt(), AccountFactory()
+    older = PromptVersionFactory(prompt__account=account, variables=["issue.title", "extra.rare"])
+    newer = PromptVersionFactory(prompt__account=account, variables=["issue.title"])
+    PromptVersionFactory(variables=["issue.title"])
+    shared = PromptVersionFactory(prompt=general, version=2, variables=["issue.title"])
+    with tenant(account.pk):
+        assert found(PromptVersion.objects.using_variable("extra.rare", newest=9)) == {older.pk}
+        assert found(PromptVersion.objects.using_variable("issue.title", newest=1)) == {shared.pk}
+        assert found(PromptVersion.objects.using_variable("issue.title", newest=2)) == {shared.pk, newer.pk}
+        assert found(PromptVersion.objects.using_variable("issue.title", "extra.rare", newest=2)) == {older.pk}
+        assert found(PromptVersion.objects.using_variable("no.such", newest=2)) == set()
