@@ -118,6 +118,7 @@ def test_syncing_registers_models_with_exact_prices_and_is_idempotent():
             "output": Decimal("15.000000"),
             "cache_read": Decimal("0.300000"),
             "cache_write": Decimal("3.750000"),
+            "cache_write_1h": Decimal("6.000000"),
         }
         assert ModelPreference.objects.filter(category="coding").count() == 3
 
