@@ -10,4 +10,4 @@ class Migration(migrations.Migration):
 
     dependencies: ClassVar = [("prompts", "0013_finding")]
 
-    operations: ClassVar = [SqlFile("prompts", "newest_using")]
+    operations: ClassVar = [SqlFile("prompts", "former/newest_using_walked")]

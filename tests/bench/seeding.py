@@ -36,6 +36,7 @@ BULK_TABLES = (
     "agent_runs",
     "quality_metrics",
     "prompt_versions",
+    "prompt_version_variables",
     "prompt_documents",
     "prompt_words",
     "github_tokens",

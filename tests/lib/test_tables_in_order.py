@@ -1,4 +1,4 @@
-"""The tables behind the newest by label and by scope: the same as the columns they are made of, read from the end.
+"""The tables behind the newest by label, by scope and by variable: the same as the columns they are made of, read from the end.
 
 Those of issues are in tests/projects/test_issue_labels.py.
 """
@@ -13,13 +13,17 @@ from accounts.models import GithubToken
 from paid.lib.sql import statement
 from paid.lib.tenancy import platform, tenant
 from projects.models import Project
+from prompts.models import PromptVersion
 from tests.factories.accounts import AccountFactory, GithubTokenFactory
 from tests.factories.projects import ProjectFactory
+from tests.factories.prompts import PromptVersionFactory
 
 KEPT_LABELS = "SELECT project_id, jsonb_agg(label ORDER BY label) FROM project_labels GROUP BY 1 ORDER BY 1"
 KEPT_SCOPES = "SELECT token_id, array_agg(scope ORDER BY scope) FROM github_token_scopes GROUP BY 1 ORDER BY 1"
+KEPT_VARIABLES = "SELECT version_id, array_agg(variable ORDER BY variable) FROM prompt_version_variables WHERE account_id <> 0 GROUP BY 1"
 OF_PAST_PROJECTS = statement("projects", "labels_of_past_projects", "labels_of_past_projects")
 OF_PAST_TOKENS = statement("accounts", "scopes_of_past_tokens", "scopes_of_past_tokens")
+OF_PAST_VERSIONS = statement("prompts", "variables_of_past_versions", "variables_of_past_versions")
 # Each second of 2,400 is even: half of them are the newest of a common label, and most of the index is never read.
 MANY_PROJECTS = """
 INSERT INTO projects (account_id, name, forge, owner, repo, labels)
@@ -29,15 +33,21 @@ MANY_TOKENS = """
 INSERT INTO github_tokens (account_id, name, token, fingerprint, scopes)
 SELECT %s, n, '', decode(md5(n::text), 'hex'), ARRAY['half-' || mod(n, 2)] FROM generate_series(1, 2400) n
 """
+MANY_VERSIONS = """
+INSERT INTO prompt_versions (account_id, prompt_id, version, template, variables, author)
+SELECT %s, %s, n, n::text, jsonb_build_array('issue', 'half_' || mod(n, 2)), '' FROM generate_series(2, 2400) n
+"""
+TABLES = ("project_labels", "github_token_scopes", "prompt_version_variables")
 WITH_THE_OWNER = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 
 
-def kept() -> tuple[dict[int, object], dict[int, object]]:
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(KEPT_LABELS)
-        labels = dict(cursor.fetchall())
-        cursor.execute(KEPT_SCOPES)
-        return labels, dict(cursor.fetchall())
+def kept() -> tuple[dict[int, object], ...]:
+    def rows_of(query: str) -> dict[int, object]:
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(query)
+            return dict(cursor.fetchall())
+
+    return tuple(rows_of(query) for query in (KEPT_LABELS, KEPT_SCOPES, KEPT_VARIABLES))
 
 
 @WITH_THE_OWNER
@@ -46,6 +56,10 @@ def test_they_follow_every_change_and_can_be_filled_for_the_rows_of_the_past():
     token = GithubTokenFactory(account=project.account, scopes=["repo", "workflow", "repo"])
     ProjectFactory(labels={})
     GithubTokenFactory(scopes=[])
+    version = PromptVersionFactory(
+        prompt__account=project.account, variables=["issue.title", "extra.length", "issue.title"]
+    )
+    PromptVersionFactory(prompt__account=project.account, variables=[])
     with tenant(project.account_id):
         Project.objects.filter(pk=project.pk).update(name="Another", labels={"plan": "Ünder way", "trigger": "paid"})
         GithubToken.objects.filter(pk=token.pk).update(scopes=["repo", "admin:org"])
@@ -53,13 +67,16 @@ def test_they_follow_every_change_and_can_be_filled_for_the_rows_of_the_past():
     assert seen == (
         {project.pk: '[{"plan": "Ünder way"}, {"trigger": "paid"}]'},
         {token.pk: ["admin:org", "repo"]},
+        {version.pk: ["extra.length", "issue.title"]},
     )
 
     with connections["owner"].cursor() as cursor:
         cursor.execute("DELETE FROM project_labels")
         cursor.execute("DELETE FROM github_token_scopes WHERE scope = 'repo'")
+        cursor.execute("DELETE FROM prompt_version_variables")
         cursor.execute(OF_PAST_PROJECTS)
         cursor.execute(OF_PAST_TOKENS)
+        cursor.execute(OF_PAST_VERSIONS)
     assert kept() == seen
 
 
@@ -99,25 +116,27 @@ def test_the_newest_cost_as_many_entries_as_are_asked_for():
     with platform(), connection.cursor() as cursor:
         cursor.execute(MANY_PROJECTS, [account.pk])
         cursor.execute(MANY_TOKENS, [account.pk])
+        cursor.execute(MANY_VERSIONS, [account.pk, PromptVersionFactory(prompt__account=account, version=1).prompt_id])
     with connections["owner"].cursor() as cursor:
         # As autovacuum would, which tests do without.
-        cursor.execute("ANALYZE projects, github_tokens, project_labels, github_token_scopes")
-    searches: dict[str, QuerySet[Any]] = {
-        "project_labels_newest": Project.objects.labelled(50, half="1"),
-        "github_token_scopes_newest": GithubToken.objects.with_scope("half-1", newest=50),
+        cursor.execute(f"ANALYZE projects, github_tokens, prompt_versions, {', '.join(TABLES)}")
+    searches: dict[str, tuple[QuerySet[Any], str]] = {
+        "project_labels_newest": (Project.objects.labelled(50, half="1"), "name"),
+        "github_token_scopes_newest": (GithubToken.objects.with_scope("half-1", newest=50), "name"),
+        "prompt_version_variables_newest": (PromptVersion.objects.using_variable("half_1", newest=50), "version"),
     }
     with tenant(account.pk), connection.cursor() as cursor:
-        for index, rows in searches.items():
+        for index, (rows, number) in searches.items():
             cursor.execute("SELECT pg_stat_get_xact_tuples_returned(%s::regclass)", [index])
             before = cursor.fetchone()[0]
-            assert sorted(int(row.name) for row in rows) == list(range(2301, 2400, 2))
+            assert sorted(int(getattr(row, number)) for row in rows) == list(range(2301, 2400, 2))
             cursor.execute("SELECT pg_stat_get_xact_tuples_returned(%s::regclass)", [index])
             assert cursor.fetchone()[0] - before == 50
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("query", ["SELECT * FROM project_labels", "SELECT * FROM github_token_scopes"])
-def test_nobody_but_the_owner_reads_them(query: str):
+@pytest.mark.parametrize("table", TABLES)
+def test_nobody_but_the_owner_reads_them(table: str):
     account_id = AccountFactory().pk
     with pytest.raises(ProgrammingError, match="permission denied"), tenant(account_id), connection.cursor() as cursor:
-        cursor.execute(query)
+        cursor.execute(f"SELECT * FROM {table}")
