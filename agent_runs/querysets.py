@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 
-from agent_runs.mentions import MOST_LOOKED_AT, Mention
+from agent_runs.mentions import Mention
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
 from paid.lib.moments import Moment
 from projects.models import Issue, Project
@@ -32,7 +32,7 @@ class RunFilter:
     text: str = ""
 
     def condition(self) -> Q:
-        """Of all but the text, whose way depends on how many runs hold it."""
+        """Of all but the text."""
         exact = {
             "project_id": self.project_id,
             "agent": self.agent,
@@ -42,12 +42,20 @@ class RunFilter:
         condition = Q(**{name: value for name, value in exact.items() if value})
         if self.status:
             condition &= Q(status__in=LIVE_STATUSES) if self.status == "live" else Q(status=self.status)
-        if self.since:
-            # Bounds on the column itself, which the index over the newest runs serves; on its date it would not.
-            condition &= Q(created_at__gte=datetime.combine(self.since, time.min, UTC))
-        if self.until:
-            condition &= Q(created_at__lte=datetime.combine(self.until, time.max, UTC))
+        # Bounds on the column itself, which the index over the newest runs serves; on its date it would not.
+        if self.earliest:
+            condition &= Q(created_at__gte=self.earliest)
+        if self.latest:
+            condition &= Q(created_at__lte=self.latest)
         return condition
+
+    @property
+    def earliest(self) -> datetime | None:
+        return datetime.combine(self.since, time.min, UTC) if self.since else None
+
+    @property
+    def latest(self) -> datetime | None:
+        return datetime.combine(self.until, time.max, UTC) if self.until else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Position:
 
 @dataclass(frozen=True)
 class RunPage:
-    """A page may be short, or empty, and have a next one: see `Mention.is_bounded`."""
+    """A page may be short, or empty, and have a next one: see `Mentions.edge`."""
 
     runs: list[AgentRun]
     next_position: Position | None
@@ -148,29 +156,31 @@ def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, 
     narrowed = runs.filter(run_filter.condition())
     if not run_filter.text:
         return _page(newest(narrowed, size + 1), size)
-    mention = Mention.of(run_filter.text, until=after.created_at if after else None)
+    return _page_of_mentions(narrowed, run_filter, after=after, size=size)
+
+
+def _page_of_mentions(runs: QuerySet[AgentRun], run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
+    """Those of `runs` that hold the filter's text. More of them are looked at where few are among `runs`."""
+    mention = Mention.of(
+        run_filter.text, since=run_filter.earliest, until=after.created_at if after else run_filter.latest
+    )
     rows: list[AgentRun] = []
-    for most in mention.looks:
-        rows = newest(narrowed.filter(mention.is_made(among=most)), size + 1)
-        if len(rows) > size:
+    edge: Position | None = None
+    for most in mention.looks(size + 1):
+        found = mention.newest(most)
+        edge = Position(*found.edge) if found.edge else None
+        rows = newest(runs.filter(pk__in=found.run_ids), size + 1)
+        if edge is not None:
+            # What has the number may be older than what was looked at: it comes when that is.
+            rows = [row for row in rows if not edge.is_before(row)]
+        if edge is None or len(rows) > size or len(found.run_ids) < most:
             break
-    edge = _edge(runs, MOST_LOOKED_AT) if mention.is_bounded and len(rows) <= size else None
-    if edge is None:
-        return _page(rows, size)
-    # What has the number may be older than what was looked at: it comes when that is.
-    return RunPage([row for row in rows if not edge.is_before(row)], edge)
+    return _page(rows, size) if edge is None or len(rows) > size else RunPage(rows, edge)
 
 
 def _page(rows: list[AgentRun], size: int) -> RunPage:
     last = rows[size - 1] if len(rows) > size else None
     return RunPage(rows[:size], Position(last.created_at, last.pk) if last else None)
-
-
-def _edge(runs: QuerySet[AgentRun], most: int) -> Position | None:
-    """The last of so many of the newest, where there are more."""
-    places = runs.order_by("-created_at", "-id").values_list("created_at", "pk")
-    edge = list(places[most - 1 : most + 1])
-    return Position(*edge[0]) if len(edge) == 2 else None
 
 
 def live_runs(account_id: int) -> QuerySet[AgentRun]:

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
 
@@ -226,14 +225,6 @@ class AgentRun(Changed):
             ),
             # Of an agent that few runs have, or none: along agent_runs_recent every run would be read for it.
             models.Index(fields=["account", "agent", "-created_at", "-id"], name="agent_runs_of_agent"),
-            # Runs by a text: agent_runs/sql/mentions.sql.
-            GinIndex(
-                F("account"),
-                OpClass("branch", name="gin_trgm_ops"),
-                OpClass("error", name="gin_trgm_ops"),
-                name="agent_runs_mentions",
-                fastupdate=False,
-            ),
         ]
 
     def __str__(self) -> str:

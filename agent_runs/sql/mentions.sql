@@ -1,80 +1,145 @@
--- Runs whose issue's title, branch or error holds a text. What many of the newest runs hold is found soonest by a look at
--- these; what few hold, by trigram. Each takes a plan for the values at hand: of unknown ones the planner guesses.
+-- Runs whose issue's title, branch or error holds a text: the newest of them, from agent_run_texts.
 
 -- name: pattern_of_part
--- What ILIKE takes for "somewhere in it", whatever signs the text has.
+-- What LIKE takes for "somewhere in it", whatever signs the text has.
 CREATE FUNCTION pattern_of_part(wanted text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 RETURN '%' || regexp_replace(wanted, '([\\%_])', '\\\1', 'g') || '%';
 
--- name: way_to_runs_mentioning
--- How the running account's runs until then that hold the text are found. `look`: among the newest, since fifty of two
--- thousand hold it, or since the index knows nothing of a text without three letters or digits in a row. `number`: such a
--- one that is a number. `index`: the others.
-CREATE FUNCTION way_to_runs_mentioning(wanted text, until timestamptz) RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+-- name: texts_in_span
+-- An account's runs of one span of hours whose text holds this one, in no order. `width` is 1, 16, 256 or 4096 hours; any
+-- other is all. The plan is made once a session, without a guess about the text: there is no order to walk along, so that
+-- it is always that of agent_run_texts_parts. Every branch begins with paid/: trigrams of that are in each text and would
+-- cost the most, so the index is asked for what comes behind.
+CREATE FUNCTION texts_in_span(acting bigint, width integer, span integer, wanted text)
+RETURNS TABLE (run_id bigint, run_created_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 100
+SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-  acting bigint := current_account();
-  pattern text := pattern_of_part(wanted);
-  holding integer;
+  pattern constant text := pattern_of_part(regexp_replace(wanted, '^paid/(?=[[:alnum:]]{3})', '/'));
 BEGIN
-  IF wanted !~ '[[:alnum:]]{3}' THEN
-    RETURN CASE WHEN wanted ~ '^#[0-9]+$' THEN 'number' ELSE 'look' END;
-  END IF;
-  SELECT count(*) INTO holding FROM (
-    SELECT FROM (
-      SELECT issue_id, branch, error FROM agent_runs WHERE account_id = acting AND created_at <= until
-      ORDER BY created_at DESC, id DESC LIMIT 2000) AS run
-    WHERE branch ILIKE pattern OR error ILIKE pattern
-      OR (SELECT title ILIKE pattern FROM issues WHERE issues.id = run.issue_id)
-    LIMIT 50) AS held;
-  RETURN CASE holding WHEN 50 THEN 'look' ELSE 'index' END;
+  CASE width
+    WHEN 1 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+    WHEN 16 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 16 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+    WHEN 256 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 256 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+    WHEN 4096 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 4096 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+    ELSE RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND body LIKE pattern AND strpos(body, wanted) > 0;
+  END CASE;
 END $$;
 
 -- name: runs_mentioning
--- The running account's runs until then that hold the text, by agent_runs_mentions and issues_title; with `most` among that
--- many of the newest, by agent_runs_recent. And those that have the number, or whose issue has it.
-CREATE FUNCTION runs_mentioning(wanted text, wanted_number bigint, until timestamptz, most integer) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
-SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+-- The newest `most` of the running account's runs between two moments that hold the text. It looks back in two spans of
+-- each width, wider as long as a look took little of `patience`: what many runs hold costs as much as an hour of them, and
+-- what few hold nine looks. A last row with is_edge says how far it looked, where there may be more.
+CREATE FUNCTION runs_mentioning(wanted text, since timestamptz, until timestamptz, most integer, patience interval)
+RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
+SET search_path = public, pg_temp AS $$
 DECLARE
-  acting bigint := current_account();
-  pattern text := pattern_of_part(wanted);
+  acting constant bigint := current_account();
+  small constant text := lower(wanted);
+  began constant timestamptz := clock_timestamp();
+  looked_at timestamptz;
+  first_at timestamptz;
+  last_at timestamptz;
+  upper_hour integer;
+  lower_hour integer;
+  width integer := 1;
+  is_second boolean := false;
+  found integer := 0;
+  one record;
 BEGIN
-  IF wanted_number IS NOT NULL THEN
-    RETURN NEXT wanted_number;
-    RETURN QUERY
-    SELECT agent_runs.id FROM projects
-    JOIN issues ON issues.project_id = projects.id AND issues.number = wanted_number
-    JOIN agent_runs ON agent_runs.issue_id = issues.id
-    WHERE projects.account_id = acting;
-  END IF;
-  IF most IS NOT NULL THEN
-    RETURN QUERY
-    SELECT run.id FROM (
-      SELECT id, issue_id, branch, error FROM agent_runs WHERE account_id = acting AND created_at <= until
-      ORDER BY created_at DESC, id DESC LIMIT most) AS run
-    WHERE branch ILIKE pattern OR error ILIKE pattern
-      OR (SELECT title ILIKE pattern FROM issues WHERE issues.id = run.issue_id);
+  SELECT greatest(created_at, since) INTO first_at FROM agent_runs WHERE account_id = acting
+  ORDER BY created_at, id LIMIT 1;
+  SELECT created_at INTO last_at FROM agent_runs WHERE account_id = acting AND created_at <= until
+  ORDER BY created_at DESC, id DESC LIMIT 1;
+  IF last_at IS NULL OR last_at < first_at THEN
     RETURN;
   END IF;
+  upper_hour := hour_of(last_at);
+  LOOP
+    looked_at := clock_timestamp();
+    lower_hour := CASE width WHEN 65536 THEN hour_of(first_at) ELSE upper_hour / width * width END;
+    FOR one IN
+      SELECT held.run_id, held.run_created_at FROM texts_in_span(acting, width, upper_hour / width, small) AS held
+      WHERE held.run_created_at BETWEEN first_at AND last_at
+        AND hour_of(held.run_created_at) BETWEEN lower_hour AND upper_hour
+      ORDER BY held.run_created_at DESC, held.run_id DESC LIMIT most - found
+    LOOP
+      found := found + 1;
+      RETURN QUERY SELECT one.run_id, one.run_created_at, false;
+    END LOOP;
+    IF found >= most THEN
+      RETURN QUERY SELECT one.run_id, one.run_created_at, true;
+      RETURN;
+    END IF;
+    upper_hour := lower_hour - 1;
+    EXIT WHEN upper_hour < hour_of(first_at);
+    IF clock_timestamp() - began > patience THEN
+      RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8), true;
+      RETURN;
+    END IF;
+    IF is_second AND width < 65536 AND clock_timestamp() - looked_at < patience / 16 THEN
+      width := width * 16;
+      is_second := false;
+    ELSE
+      is_second := true;
+    END IF;
+  END LOOP;
+END $$;
+
+-- name: runs_mentioning_among
+-- The same of a text that no index knows, having no three letters or digits in a row: among the newest `most` runs.
+CREATE FUNCTION runs_mentioning_among(wanted text, until timestamptz, most integer)
+RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
+SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  acting constant bigint := current_account();
+  small constant text := lower(wanted);
+BEGIN
   RETURN QUERY
-  SELECT id FROM agent_runs
-  WHERE account_id = acting AND created_at <= until AND (branch ILIKE pattern OR error ILIKE pattern);
+  WITH looked AS MATERIALIZED (
+    SELECT id, created_at, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
+    FROM agent_runs WHERE account_id = acting AND created_at <= until
+    ORDER BY created_at DESC, id DESC LIMIT most)
+  SELECT id, created_at, false FROM looked
+  WHERE (SELECT strpos(body, small) > 0 FROM agent_run_texts t WHERE t.account_id = acting AND t.run_id = looked.id)
+  UNION ALL
+  SELECT id, created_at, true FROM looked WHERE place = most;
+END $$;
+
+-- name: runs_numbered
+-- The running account's runs that have the number, or whose issue has it.
+CREATE FUNCTION runs_numbered(wanted bigint) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
+SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  acting constant bigint := current_account();
+BEGIN
+  RETURN QUERY SELECT id FROM agent_runs WHERE account_id = acting AND id = wanted;
   RETURN QUERY
-  SELECT agent_runs.id FROM issues JOIN agent_runs ON agent_runs.issue_id = issues.id
-  WHERE issues.account_id = acting AND title ILIKE pattern;
+  SELECT agent_runs.id FROM projects
+  JOIN issues ON issues.project_id = projects.id AND issues.number = wanted
+  JOIN agent_runs ON agent_runs.issue_id = issues.id
+  WHERE projects.account_id = acting;
 END $$;
 
 -- name: mentions_grants
 -- For tenants: the platform, which no policy keeps from an index, asks the tables.
-REVOKE EXECUTE ON FUNCTION way_to_runs_mentioning(text, timestamptz), pattern_of_part(text),
-  runs_mentioning(text, bigint, timestamptz, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION way_to_runs_mentioning(text, timestamptz), runs_mentioning(text, bigint, timestamptz, integer)
-  TO paid_tenant;
+REVOKE EXECUTE ON FUNCTION pattern_of_part(text), texts_in_span(bigint, integer, integer, text),
+  runs_mentioning(text, timestamptz, timestamptz, integer, interval),
+  runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION runs_mentioning(text, timestamptz, timestamptz, integer, interval),
+  runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) TO paid_tenant;
 
 -- reverse: mentions
 -- Nothing else depends on them.
-DROP FUNCTION runs_mentioning(text, bigint, timestamptz, integer), way_to_runs_mentioning(text, timestamptz),
+DROP FUNCTION runs_numbered(bigint), runs_mentioning_among(text, timestamptz, integer),
+  runs_mentioning(text, timestamptz, timestamptz, integer, interval), texts_in_span(bigint, integer, integer, text),
   pattern_of_part(text);

@@ -108,8 +108,6 @@ class Issue(Changed):
         ]
         indexes: ClassVar = [
             GinIndex(F("account"), OpClass("labels", name="jsonb_path_ops"), name="issues_labels", fastupdate=False),
-            # Runs by a text: agent_runs/sql/mentions.sql.
-            GinIndex(F("account"), OpClass("title", name="gin_trgm_ops"), name="issues_title", fastupdate=False),
             # A project's list of them, open ones first, and how many are open.
             models.Index(fields=["account", "project", "state", "number"], name="issues_in_order"),
         ]

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import ProgrammingError, connection, connections
 
-from agent_runs import mentions, querysets
+from agent_runs import mentions
 from agent_runs.models import AgentRun
 from agent_runs.querysets import Position, RunFilter, run_page
+from paid.lib.sql import statement
 from paid.lib.tenancy import platform, tenant
 from tests.factories.agent_runs import AgentRunFactory
 
@@ -21,7 +22,8 @@ MANY = 5_000
 SEED = """
 WITH one AS (SELECT * FROM agent_runs WHERE id = %(run)s), made AS (
   INSERT INTO issues (account_id, project_id, number, title)
-  SELECT one.account_id, one.project_id, 10000 + n, 'Mend part ' || n FROM one, generate_series(1, %(many)s) n
+  SELECT one.account_id, one.project_id, 10000 + n, 'Mend part ' || n || CASE n %% 40 WHEN 0 THEN ', Every 40' ELSE '' END
+  FROM one, generate_series(1, %(many)s) n
   RETURNING id, account_id, number)
 INSERT INTO agent_runs (account_id, project_id, issue_id, version_account_id, prompt_version_id, model_account_id,
   language_model_id, trigger, agent, status, branch, error, created_at, finished_at)
@@ -31,11 +33,13 @@ SELECT one.account_id, project_id, made.id, version_account_id, prompt_version_i
 FROM one JOIN made USING (account_id)
 """
 READ = """
-SELECT pg_stat_get_xact_tuples_returned('agent_runs_mentions'::regclass),
-       pg_stat_get_xact_tuples_returned('issues_title'::regclass),
+SELECT pg_stat_get_xact_tuples_returned('agent_run_texts_parts'::regclass),
        pg_stat_get_xact_tuples_returned('agent_runs_recent'::regclass),
        pg_stat_get_xact_numscans('agent_runs'::regclass) + pg_stat_get_xact_numscans('issues'::regclass)
+         + pg_stat_get_xact_numscans('agent_run_texts'::regclass)
 """
+KEPT = "SELECT body, run_created_at = created_at FROM agent_run_texts JOIN agent_runs ON id = run_id WHERE id = %s"
+OF_PAST_RUNS = statement("agent_runs", "texts_of_past_runs", "texts_of_past_runs")
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def many_runs_of_two_accounts(run: AgentRun) -> AgentRun:
     for one in (run, AgentRunFactory()):
         seed(one, MANY)
     with connections["owner"].cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE) issues, agent_runs")
+        cursor.execute("VACUUM (ANALYZE) issues, agent_runs, agent_run_texts")
     return run
 
 
@@ -78,7 +82,7 @@ def mark(run: AgentRun, **fields: str) -> None:
         AgentRun.objects.filter(pk=run.pk).update(**fields)
 
 
-WITH_STATISTICS = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+WITH_STATISTICS = WITH_THE_OWNER = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 
 
 @WITH_STATISTICS
@@ -97,10 +101,9 @@ def test_what_few_runs_say_is_found_by_index_as_the_tenant(many_runs_of_two_acco
         for name, search in searches.items():
             before = read()
             ids = search()
-            branches, titles, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
-            # The newest two thousand are looked at first; what is older comes by the indexes.
-            seen[name] = (ids, branches < 20, titles < 20, recent <= 2_000, scans)
-        few = (True, True, True, 0)
+            parts, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
+            seen[name] = (ids, parts < 20, recent < 20, scans)
+        few = (True, True, 0)
         assert seen == {
             "branch": ([of_number(run, 10007)], *few),
             "title": ([of_number(run, 11234)], *few),
@@ -110,16 +113,88 @@ def test_what_few_runs_say_is_found_by_index_as_the_tenant(many_runs_of_two_acco
 
 
 @WITH_STATISTICS
-def test_what_many_runs_say_is_found_among_the_newest(many_runs_of_two_accounts: AgentRun):
+@pytest.mark.parametrize(("text", "one_in"), [("sandbox ended", 2), ("Every 40", 40)])
+def test_what_many_runs_say_is_found_among_the_newest(many_runs_of_two_accounts: AgentRun, text: str, one_in: int):
     run = many_runs_of_two_accounts
     with tenant(run.account_id):
         before = read()
-        ids = found(run, text="sandbox ended")
-        assert len(ids) == 50
-        # Half of the runs say so: fifty are found at once, and the page is filled from the newest two thousand.
-        branches, titles, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
-        assert (branches, titles, recent <= 2_200, scans) == (0, 0, True, 0)
-        assert ids == [of_number(run, 10_000 + MANY - 2 * n) for n in range(50)]
+        ids = found(run, text=text)
+        parts, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
+        assert ids == [of_number(run, 10_000 + MANY - one_in * n) for n in range(50)]
+        # A look finds at most sixteen times what is missing.
+        assert (parts < 16 * 51, recent < 20, scans) == (True, True, 0)
+
+
+@WITH_STATISTICS
+def test_a_search_that_takes_long_says_how_far_it_came(
+    many_runs_of_two_accounts: AgentRun, monkeypatch: pytest.MonkeyPatch
+):
+    run = many_runs_of_two_accounts
+    monkeypatch.setattr(mentions, "PATIENCE", timedelta())
+    seen: list[int] = []
+    after, pages = None, 0
+    with tenant(run.account_id):
+        while after or not pages:
+            page = run_page(run.account_id, RunFilter(text="every 40"), after=after, size=50)
+            seen += [row.pk for row in page.runs]
+            after, pages = page.next_position and Position.parse(str(page.next_position)), pages + 1
+        assert seen == [of_number(run, 10_000 + number) for number in range(MANY, 0, -40)]
+    # An hour a look, of three and a half days.
+    assert pages > 80
+
+
+@WITH_STATISTICS
+def test_pages_of_a_text_and_a_filter_are_the_same_as_the_list_without_an_index(many_runs_of_two_accounts: AgentRun):
+    run = many_runs_of_two_accounts
+    with platform():
+        AgentRun.objects.filter(account_id=run.account_id, issue__number__endswith="111").update(agent="codex")
+    for text, narrowed in (("mend", {}), ("part 3", {"agent": "codex"}), ("1111", {}), ("paid/1", {"agent": "codex"})):
+        seen: list[int] = []
+        after = None
+        with tenant(run.account_id):
+            for _ in range(200):
+                page = run_page(run.account_id, RunFilter(text=text, **narrowed), after=after, size=50)
+                seen += [row.pk for row in page.runs]
+                after = page.next_position
+                if after is None:
+                    break
+            every = AgentRun.objects.filter(account_id=run.account_id, **narrowed).select_related("issue")
+            texts = {row.pk: f"{row.issue.title}\n{row.branch}\n{row.error}".lower() for row in every}
+            numbers = {row.pk for row in every if text in (str(row.pk), str(row.issue.number))}
+            wanted = {pk for pk, body in texts.items() if text in body} | numbers
+            newest_first = every.filter(pk__in=wanted).order_by("-created_at", "-id").values_list("pk", flat=True)
+            assert (text, seen) == (text, list(newest_first))
+
+
+@WITH_THE_OWNER
+def test_the_texts_follow_every_change_and_can_be_filled_for_the_runs_of_the_past(run: AgentRun):
+    def kept() -> object:
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(KEPT, [run.pk])
+            return cursor.fetchone()
+
+    with tenant(run.account_id):
+        type(run.issue).objects.filter(pk=run.issue_id).update(title="Mend the Grün door", state="closed")
+        AgentRun.objects.filter(pk=run.pk).update(branch="paid/7-MEND", error="")
+    assert kept() == ("mend the grün door\npaid/7-mend", True)
+    mark(run, error="It broke")
+    seen = kept()
+    assert seen == ("mend the grün door\npaid/7-mend\nit broke", True)
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("DELETE FROM agent_run_texts")
+        assert kept() is None
+        cursor.execute(OF_PAST_RUNS)
+        assert kept() == seen
+        cursor.execute("DELETE FROM agent_runs WHERE id = %s", [run.pk])
+        cursor.execute("SELECT count(*) FROM agent_run_texts WHERE run_id = %s", [run.pk])
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.django_db
+def test_nobody_but_the_owner_reads_the_texts(run: AgentRun):
+    with pytest.raises(ProgrammingError, match="permission denied"), tenant(run.account_id):
+        AgentRun.objects.raw("SELECT run_id AS id FROM agent_run_texts")[0]
 
 
 @WITH_STATISTICS
@@ -129,7 +204,7 @@ def test_runs_of_an_agent_that_few_have_are_found_without_a_look_at_the_others(m
     with tenant(run.account_id):
         before = read()
         assert (found(run, agent="codex"), found(run, agent="no_such")) == ([run.pk], [])
-        *_, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
+        _, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
         assert (recent, scans) == (0, 0)
 
 
@@ -158,7 +233,7 @@ def test_a_run_is_found_by_its_own_number(run: AgentRun):
 
 @pytest.mark.django_db
 def test_a_short_number_is_looked_up_and_nothing_else(run: AgentRun, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(querysets, "MOST_LOOKED_AT", 1)
+    monkeypatch.setattr(mentions, "MOST_LOOKED_AT", 1)
     seed(run, 3)
     with platform():
         type(run.issue).objects.filter(pk=run.issue_id).update(number=7)
@@ -171,9 +246,7 @@ def test_a_short_number_is_looked_up_and_nothing_else(run: AgentRun, monkeypatch
 @pytest.mark.django_db
 def test_a_text_without_three_letters_in_a_row_looks_back_in_steps(run: AgentRun, monkeypatch: pytest.MonkeyPatch):
     seed(run, 25)
-    monkeypatch.setattr(mentions, "FIRST_LOOK", 5)
     monkeypatch.setattr(mentions, "MOST_LOOKED_AT", 10)
-    monkeypatch.setattr(querysets, "MOST_LOOKED_AT", 10)
     mark(run, error="at ::: last")
     oldest = AgentRunFactory(project=run.project, error="a :::", created_at=run.created_at - timedelta(days=1))
     seen, after = [], None

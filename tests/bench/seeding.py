@@ -34,6 +34,7 @@ BULK_TABLES = (
     "issue_labels",
     "pull_requests",
     "agent_runs",
+    "agent_run_texts",
     "quality_metrics",
     "prompt_versions",
     "prompt_version_variables",

@@ -133,7 +133,7 @@ SELECT r.id, r.account_id, r.project_id, r.id,
        v.account_id, v.id, variant.id, 0, m.id,
        CASE WHEN r.status = 'completed' AND r.has_pull_request THEN r.id END, r.account_id,
        'label', 'claude_code', r.status, 'Solve it.', md5(r.prompt_id::text), 'run-' || r.id,
-       'paid/' || r.id, md5('base'), md5(r.id::text),
+       'paid/' || r.id || '-' || rtrim(left(replace(s.words, ' ', '-'), 40), '-') || '-' || r.id, md5('base'), md5(r.id::text),
        CASE WHEN r.status = 'failed' THEN (ARRAY['agent_error', 'agent_stalled', 'timeout'])[1 + bench.dice(r.id, 26, 3)] ELSE '' END,
        CASE WHEN r.status = 'failed' THEN 'The agent ended with an error.' ELSE '' END, '',
        1 + bench.dice(r.id, 27, 12), r.at, CASE WHEN r.status <> 'running' THEN r.at + make_interval(secs => 60 + bench.dice(r.id, 28, 1800)::integer) END,
@@ -143,6 +143,7 @@ SELECT r.id, r.account_id, r.project_id, r.id,
 FROM bench.runs r
 CROSS JOIN (VALUES (%(calls)s::bigint)) AS c (calls)
 JOIN bench.models m ON m.number = r.model
+JOIN bench.sentences s ON s.id = bench.dice(r.id, 24, %(sentences)s)
 JOIN prompts p ON p.id = CASE WHEN r.account_id = 1001 THEN r.prompt_id ELSE %(global_prompt)s END
 LEFT JOIN ab_variants variant
     ON r.account_id = 1001 AND r.prompt_id = 1000001 AND variant.id = bench.dice(r.id, 29, 4) + 1

@@ -1,0 +1,13 @@
+"""Runs by a text are looked for in spans of time."""
+
+from typing import ClassVar
+
+from django.db import migrations
+
+from paid.lib.sql import ReplaceSqlFile
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [("agent_runs", "0017_texts_of_past_runs")]
+
+    operations: ClassVar = [ReplaceSqlFile("agent_runs", "mentions", "former/mentions")]

@@ -1,0 +1,14 @@
+"""Titles are searched among the runs' texts."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.operations import RemoveIndexConcurrently
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    # A transaction for each step, or none.
+    atomic = False
+    dependencies: ClassVar = [("projects", "0017_newest_projects"), ("agent_runs", "0018_newest_mentions")]
+
+    operations: ClassVar = [RemoveIndexConcurrently("issue", "issues_title")]
