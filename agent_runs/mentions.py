@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.db import connection
 
@@ -12,13 +12,11 @@ MORE_MENTIONS = (400, 2_000)
 MOST_LOOKED_AT = 4_000
 # After so long a search says how far it came. It takes a few milliseconds, but for a text whose parts nearly every run
 # holds, and none of them next to each other.
-PATIENCE = timedelta(milliseconds=100)
+PATIENCE_MILLISECONDS = 100
 
-_SEARCH = {
-    "by index": "SELECT * FROM runs_mentioning(%(text)s, %(since)s, %(until)s, %(most)s, %(patience)s)",
-    "among": "SELECT * FROM runs_mentioning_among(%(text)s, %(until)s, %(most)s)",
-    "by number": "SELECT run_id, NULL::timestamptz, false FROM runs_numbered(%(number)s) AS run_id",
-}
+_BY_INDEX = "SELECT * FROM runs_mentioning(%s, %s, %s, %s, %s)"
+_AMONG = "SELECT * FROM runs_mentioning_among(%s, %s, %s)"
+_BY_NUMBER = "SELECT run_id, NULL::timestamptz, false FROM runs_numbered(%s) AS run_id"
 _THREE_IN_A_ROW = re.compile(r"[^\W_]{3}")
 
 
@@ -48,28 +46,13 @@ class Mention:
 
     def newest(self, most: int) -> Mentions:
         """The newest that hold the text, at most so many, and those that have it as a number."""
-        found: list[tuple[int, datetime, bool]] = []
-        if self._number is not None:
-            found += self._search("by number")
+        found = [] if self._number is None else _search(_BY_NUMBER, self._number)
         if self._is_indexed:
-            found += self._search("by index", most)
+            found += _search(_BY_INDEX, self.text, self.since, self.until, most, PATIENCE_MILLISECONDS)
         elif not self._is_number_alone:
-            found += self._search("among", most)
+            found += _search(_AMONG, self.text, self.until, most)
         edges = [(made_at, run_id) for run_id, made_at, is_edge in found if is_edge]
         return Mentions(frozenset(run_id for run_id, _, is_edge in found if not is_edge), edges[0] if edges else None)
-
-    def _search(self, way: str, most: int = 0) -> list[tuple[int, datetime, bool]]:
-        values = {
-            "text": self.text,
-            "since": self.since,
-            "until": self.until,
-            "most": most,
-            "patience": PATIENCE,
-            "number": self._number,
-        }
-        with connection.cursor() as cursor:
-            cursor.execute(_SEARCH[way], values)
-            return list(cursor.fetchall())
 
     @property
     def _is_indexed(self) -> bool:
@@ -85,3 +68,9 @@ class Mention:
         digits = self.text.removeprefix("#")
         # A bigint holds 18 digits whatever they are.
         return int(digits) if digits.isdecimal() and len(digits) <= 18 else None
+
+
+def _search(query: str, *values: str | int | datetime) -> list[tuple[int, datetime, bool]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return list(cursor.fetchall())

@@ -34,15 +34,16 @@ END $$;
 
 -- name: runs_mentioning
 -- The newest `most` of the running account's runs between two moments that hold the text. It looks back in two spans of
--- each width, wider as long as a look took little of `patience`: what many runs hold costs as much as an hour of them, and
+-- each width, wider as long as a look took little of its patience: what many runs hold costs as much as an hour of them, and
 -- what few hold nine looks. A last row with is_edge says how far it looked, where there may be more.
-CREATE FUNCTION runs_mentioning(wanted text, since timestamptz, until timestamptz, most integer, patience interval)
+CREATE FUNCTION runs_mentioning(wanted text, since timestamptz, until timestamptz, most integer, patience_ms integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
 SET search_path = public, pg_temp AS $$
 DECLARE
   acting constant bigint := current_account();
   small constant text := lower(wanted);
+  patience constant interval := make_interval(secs => patience_ms / 1000.0);
   began constant timestamptz := clock_timestamp();
   looked_at timestamptz;
   first_at timestamptz;
@@ -133,13 +134,13 @@ END $$;
 -- name: mentions_grants
 -- For tenants: the platform, which no policy keeps from an index, asks the tables.
 REVOKE EXECUTE ON FUNCTION pattern_of_part(text), texts_in_span(bigint, integer, integer, text),
-  runs_mentioning(text, timestamptz, timestamptz, integer, interval),
+  runs_mentioning(text, timestamptz, timestamptz, integer, integer),
   runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION runs_mentioning(text, timestamptz, timestamptz, integer, interval),
+GRANT EXECUTE ON FUNCTION runs_mentioning(text, timestamptz, timestamptz, integer, integer),
   runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) TO paid_tenant;
 
 -- reverse: mentions
 -- Nothing else depends on them.
 DROP FUNCTION runs_numbered(bigint), runs_mentioning_among(text, timestamptz, integer),
-  runs_mentioning(text, timestamptz, timestamptz, integer, interval), texts_in_span(bigint, integer, integer, text),
+  runs_mentioning(text, timestamptz, timestamptz, integer, integer), texts_in_span(bigint, integer, integer, text),
   pattern_of_part(text);
