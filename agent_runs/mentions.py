@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from django.db import connection
 
-# How many of the newest runs that hold a text are looked at, one after the other, until those that are wanted of them
-# fill a page; of those that no index knows, among how many of the newest runs they are looked for.
-MORE_MENTIONS = (400, 2_000)
+# How many of the newest runs that hold a text are looked at for those of them that are wanted; of a text that no index
+# knows, among how many of the newest runs it is looked for.
+MOST_MENTIONS = 2_000
 MOST_LOOKED_AT = 4_000
 # After so long a search says how far it came. It takes a few milliseconds, but for a text whose parts nearly every run
 # holds, and none of them next to each other.
@@ -40,9 +40,14 @@ class Mention:
     def of(cls, text: str, *, since: datetime | None, until: datetime | None) -> "Mention":
         return cls(text, since or datetime.min.replace(tzinfo=UTC), until or datetime.max.replace(tzinfo=UTC))
 
-    def looks(self, size: int) -> tuple[int, ...]:
-        """How many to look at, one after the other, until a page of `size` is full."""
-        return (size, *MORE_MENTIONS) if self._is_indexed else (MOST_LOOKED_AT,)
+    def first_look(self, size: int) -> int:
+        """How many to look at where a page of `size` takes them all."""
+        return size if self._is_indexed else MOST_LOOKED_AT
+
+    @staticmethod
+    def next_look(looked_at: int, wanted: int, size: int) -> int:
+        """How many more promise a page, where so many of those that were looked at are wanted."""
+        return min(MOST_MENTIONS, looked_at * size * 3 // (2 * max(1, wanted)))
 
     def newest(self, most: int) -> Mentions:
         """The newest that hold the text, at most so many, and those that have it as a number."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 
-from agent_runs.mentions import Mention
+from agent_runs.mentions import MOST_MENTIONS, Mention
 from agent_runs.models import LIVE_STATUSES, AgentRun, AgentRunLog
 from paid.lib.moments import Moment
 from projects.models import Issue, Project
@@ -164,18 +164,20 @@ def _page_of_mentions(runs: QuerySet[AgentRun], run_filter: RunFilter, *, after:
     mention = Mention.of(
         run_filter.text, since=run_filter.earliest, until=after.created_at if after else run_filter.latest
     )
-    rows: list[AgentRun] = []
-    edge: Position | None = None
-    for most in mention.looks(size + 1):
+    most = mention.first_look(size + 1)
+    while True:
         found = mention.newest(most)
         edge = Position(*found.edge) if found.edge else None
         rows = newest(runs.filter(pk__in=found.run_ids), size + 1)
-        if edge is not None:
-            # What has the number may be older than what was looked at: it comes when that is.
-            rows = [row for row in rows if not edge.is_before(row)]
-        if edge is None or len(rows) > size or len(found.run_ids) < most:
-            break
-    return _page(rows, size) if edge is None or len(rows) > size else RunPage(rows, edge)
+        if edge is None:
+            return _page(rows, size)
+        # What has the number may be older than what was looked at: it comes when that is.
+        rows = [row for row in rows if not edge.is_before(row)]
+        if len(rows) > size:
+            return _page(rows, size)
+        if len(found.run_ids) < most or most >= MOST_MENTIONS:
+            return RunPage(rows, edge)
+        most = mention.next_look(most, wanted=len(rows), size=size + 1)
 
 
 def _page(rows: list[AgentRun], size: int) -> RunPage:

@@ -149,7 +149,7 @@ def test_pages_of_a_text_and_a_filter_are_the_same_as_the_list_without_an_index(
     run = many_runs_of_two_accounts
     with platform():
         AgentRun.objects.filter(account_id=run.account_id, issue__number__endswith="111").update(agent="codex")
-    for text, agent in (("mend", ""), ("part 3", "codex"), ("1111", ""), ("paid/1", "codex")):
+    for text, agent in (("mend", ""), ("mend", "codex"), ("1111", ""), ("paid/1", "codex")):
         seen: list[int] = []
         after = None
         with tenant(run.account_id):

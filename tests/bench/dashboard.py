@@ -1,5 +1,6 @@
 """The very reads that the pages make, as the tenant of the large account, page by page."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -82,7 +83,9 @@ def _runs(bench: Bench, account: int) -> Reads:
     texts = {
         "a word of few titles": bench.world.rare_word,
         "a word of many titles": bench.world.common_word,
-        "a branch": f"paid/{bench.world.longest_run.run_id}",
+        "a word of one title in 45": _word_of_one_in(bench, 45),
+        "a word of one title in 200": _word_of_one_in(bench, 200),
+        "a branch": AgentRun.objects.get(pk=bench.world.longest_run.run_id).branch,
         "what half of the errors say": "ended with an error",
         "what no run has": "no such words",
         "a number": f"#{bench.world.longest_run.run_id}",
@@ -104,8 +107,19 @@ def _runs(bench: Bench, account: int) -> Reads:
             status="failed", project_id=bench.world.project_id, until=today - timedelta(days=DAYS)
         ),
         **{f"runs: by {name}": page(text=text) for name, text in texts.items()},
+        "runs: failed ones by a word of one title in 45": page(
+            status="failed", text=texts["a word of one title in 45"]
+        ),
         "runs: choices of the filter": lambda: RunFilterForm(Account(pk=account), QueryDict()),
     }
+
+
+def _word_of_one_in(bench: Bench, one_in: int) -> str:
+    """The word of the titles that comes nearest to it, in a sample of them."""
+    newest = Issue.objects.filter(account_id=bench.world.account_id).order_by("-pk").values_list("title", flat=True)
+    titles = newest[:20_000]
+    held = Counter(word for title in titles for word in set(title.split()))
+    return min(held, key=lambda word: abs(math.log(held[word] * one_in / len(titles))))
 
 
 def _one_run(bench: Bench, account: int) -> Reads:

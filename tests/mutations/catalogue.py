@@ -22,6 +22,8 @@ _EVERY_TABLE = f"{_SECURITY}::test_every_table_of_tenants_and_every_partition_ha
 _POLICY = "CREATE POLICY tenant ON %s TO paid_tenant USING (account_id = (SELECT current_account()))"
 _EXECUTE_POLICY = f"    EXECUTE format('{_POLICY}', member);\n"
 
+_BY_TEXT = "tests/agent_runs/test_runs_by_text.py"
+
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "drop a policy",
@@ -187,5 +189,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            except SpoolFailed as failure:\n",
         "            except ZeroDivisionError as failure:\n",
         ("tests/agent_runs/test_supervisor.py::test_a_disk_without_room_for_the_spool_ends_the_agent_and_says_so",),
+    ),
+    Mutation(
+        "forget an issue's new title",
+        "a run is found by the title that its issue had",
+        "agent_runs/sql/run_texts.sql",
+        "SET body = searched_text(NEW.title, branch, error)",
+        "SET body = searched_text(OLD.title, branch, error)",
+        (f"{_BY_TEXT}::test_the_texts_follow_every_change_and_can_be_filled_for_the_runs_of_the_past",),
+    ),
+    Mutation(
+        "overlook half of a span",
+        "a search by text goes on behind an hour of which it took only some",
+        "agent_runs/sql/mentions.sql",
+        "AND hour_of(held.run_created_at) BETWEEN lower_hour AND upper_hour",
+        "AND hour_of(held.run_created_at) BETWEEN lower_hour + width / 32 AND upper_hour",
+        (f"{_BY_TEXT}::test_pages_of_a_text_and_a_filter_are_the_same_as_the_list_without_an_index",),
     ),
 )
