@@ -9,32 +9,33 @@ from typing import IO
 class AlreadyRunningError(Exception):
     """Another process runs Paid from this state directory."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, port: int | None) -> None:
         super().__init__(f"Paid is already running here (process {holder}).")
         self.holder = holder
+        self.port = port
 
 
 class StackLock:
-    """An exclusive lock with the holder's process id inside. A file left by a dead process means nothing."""
+    """An exclusive lock. Inside are the holder's process id and the port of its pages; what a dead one left is void."""
 
     def __init__(self, state_directory: Path) -> None:
         self._path = state_directory / "up.lock"
         self._file: IO[str] | None = None
 
-    def acquire(self) -> None:
-        """Take the lock, or raise AlreadyRunningError with the holder's process id."""
+    def acquire(self, *, port: int | None = None) -> None:
+        """Take the lock, or raise AlreadyRunningError with what the holder says of itself."""
         self._path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         file = self._path.open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder, _, served = file.read().strip().partition(" ")
             file.close()
-            raise AlreadyRunningError(holder) from None
+            raise AlreadyRunningError(holder or "unknown", int(served) if served else None) from None
         file.seek(0)
         file.truncate()
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()}\n" if port is None else f"{os.getpid()} {port}\n")
         file.flush()
         self._file = file
 

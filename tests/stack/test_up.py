@@ -1,5 +1,6 @@
 """`manage.py up` from outside: what the terminal, the file system, the ports and the process list show."""
 
+import json
 import os
 import shutil
 import signal
@@ -172,8 +173,23 @@ def test_a_second_one_says_that_one_is_running(up: Up):
     second = start(up.state, embedded.free_port())
     output = all_said_by(second)
     assert f"Paid is already running here (process {up.process.pid})" in output
+    # Where its pages are, whatever port the second one was given.
+    assert f"Open http://127.0.0.1:{up.port}, or stop it" in output
     assert second.returncode == 3
     assert up.health() == 200
+
+
+def test_a_demo_uses_it_whatever_port_it_has(up: Up):
+    demo = subprocess.run(
+        [sys.executable, "manage.py", "demo"],
+        cwd=ROOT,
+        env=environment(up.state, embedded.free_port()),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (demo.returncode, json.loads(demo.stdout.splitlines()[-1])["status"]) == (0, "completed"), demo.stderr
 
 
 def test_a_busy_port_is_named_and_nothing_is_started(tmp_path: Path):

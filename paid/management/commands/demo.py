@@ -52,17 +52,17 @@ class Command(BaseCommand):
             lock.acquire()
         except AlreadyRunningError as error:
             self._say(f"{error} Its demo is used.")
-            result = self._with_running_stack(options["timeout"])
+            result = self._with_running_stack(options["timeout"], error.port or settings.PORT)
         else:
             result = self._with_own_stack(options["timeout"])
         self.stdout.write(json.dumps(result))
         if result["status"] != RunStatus.COMPLETED:
             sys.exit(EXIT_NOT_COMPLETED)
 
-    def _with_running_stack(self, timeout_seconds: float) -> dict[str, Any]:
-        missing = missing_over_http(f"http://127.0.0.1:{settings.PORT}")
-        if missing:
-            raise CommandError(f"Paid runs here but is not ready at {settings.PUBLIC_URL} ({missing}). Try again soon.")
+    def _with_running_stack(self, timeout_seconds: float, port: int) -> dict[str, Any]:
+        address = f"http://127.0.0.1:{port}"
+        if missing := missing_over_http(address):
+            raise CommandError(f"Paid runs here but is not ready at {address} ({missing}). Try again soon.")
         try:
             return self._perform(timeout_seconds, time.sleep)
         except StopRequestedError:

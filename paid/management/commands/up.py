@@ -36,12 +36,9 @@ class Command(BaseCommand):
         began = time.monotonic()
         lock = StackLock(settings.STATE_DIR)
         try:
-            lock.acquire()
+            lock.acquire(port=settings.PORT)
         except AlreadyRunningError as error:
-            raise CommandError(
-                f"{error} Open {settings.PUBLIC_URL}, or stop it with Ctrl-C in its terminal (or kill {error.holder}).",
-                returncode=EXIT_ALREADY_RUNNING,
-            ) from None
+            raise CommandError(f"{error} {_what_to_do(error)}", returncode=EXIT_ALREADY_RUNNING) from None
         if not embedded.port_is_free(settings.PORT):
             raise CommandError(
                 f"Port {settings.PORT} is taken by another program. Stop it, or choose another: PORT=8080 make up",
@@ -76,3 +73,10 @@ class Command(BaseCommand):
         stack.say(f"    Log     {settings.STATE_DIR / 'log' / 'paid.log'}")
         stack.say("    Stop    Ctrl-C")
         stack.say("")
+
+
+def _what_to_do(error: AlreadyRunningError) -> str:
+    if error.port is None:
+        return f"It performs a demo and has no pages: wait for its end, or stop it (kill {error.holder})."
+    address = settings.PUBLIC_URL if error.port == settings.PORT else f"http://127.0.0.1:{error.port}"
+    return f"Open {address}, or stop it with Ctrl-C in its terminal (or kill {error.holder})."
