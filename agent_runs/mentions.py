@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection
+from django.db.models import BigIntegerField, Q, Value
+
+from paid.lib.found_ids import IsFound
 
 # How many of the newest runs that hold a text are looked at for those of them that are wanted; of a text that no index
 # knows, among how many of the newest runs it is looked for.
@@ -14,9 +17,9 @@ MOST_LOOKED_AT = 4_000
 # holds, and none of them next to each other.
 PATIENCE_MILLISECONDS = 100
 
-_BY_INDEX = "SELECT * FROM runs_mentioning(%s, %s, %s, %s, %s)"
-_AMONG = "SELECT * FROM runs_mentioning_among(%s, %s, %s)"
-_BY_NUMBER = "SELECT run_id, NULL::timestamptz, false FROM runs_numbered(%s) AS run_id"
+_BY_INDEX = "SELECT * FROM runs_mentioning(%s, %s, %s, %s, %s, %s)"
+_AMONG = "SELECT * FROM runs_mentioning_among(%s, %s, %s, %s)"
+_LARGEST_ID = 2**63 - 1
 _THREE_IN_A_ROW = re.compile(r"[^\W_]{3}")
 
 
@@ -30,15 +33,17 @@ class Mentions:
 
 @dataclass(frozen=True)
 class Mention:
-    """A text that is looked for in the runs of the running tenant, those made between two moments."""
+    """A text that is looked for in the runs of the running tenant: those since a moment that stand before a place."""
 
     text: str
     since: datetime
     until: datetime
+    before_id: int
 
     @classmethod
-    def of(cls, text: str, *, since: datetime | None, until: datetime | None) -> "Mention":
-        return cls(text, since or datetime.min.replace(tzinfo=UTC), until or datetime.max.replace(tzinfo=UTC))
+    def of(cls, text: str, *, since: datetime | None, until: datetime | None, before_id: int | None) -> "Mention":
+        earliest, latest = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        return cls(text, since or earliest, until or latest, before_id or _LARGEST_ID)
 
     def first_look(self, size: int) -> int:
         """How many to look at where a page of `size` takes them all."""
@@ -50,23 +55,24 @@ class Mention:
         return min(MOST_MENTIONS, looked_at * size * 3 // (2 * max(1, wanted)))
 
     def newest(self, most: int) -> Mentions:
-        """The newest that hold the text, at most so many, and those that have it as a number."""
-        found = [] if self._number is None else _search(_BY_NUMBER, self._number)
+        """The newest that hold the text, at most so many."""
         if self._is_indexed:
-            found += _search(_BY_INDEX, self.text, self.since, self.until, most, PATIENCE_MILLISECONDS)
-        elif not self._is_number_alone:
-            found += _search(_AMONG, self.text, self.until, most)
+            found = _search(_BY_INDEX, self.text, self.since, self.until, self.before_id, most, PATIENCE_MILLISECONDS)
+        elif self.text.startswith("#") and self._number is not None:
+            found = []
+        else:
+            found = _search(_AMONG, self.text, self.until, self.before_id, most)
         edges = [(made_at, run_id) for run_id, made_at, is_edge in found if is_edge]
         return Mentions(frozenset(run_id for run_id, _, is_edge in found if not is_edge), edges[0] if edges else None)
+
+    def numbered(self) -> Q:
+        """The runs that have the text as their number, or whose issue has it."""
+        return Q() if self._number is None else Q(IsFound("runs_numbered", Value(self._number, BigIntegerField())))
 
     @property
     def _is_indexed(self) -> bool:
         """Trigrams are of letters and digits: without three of them in a row the whole index would be read."""
         return _THREE_IN_A_ROW.search(self.text) is not None
-
-    @property
-    def _is_number_alone(self) -> bool:
-        return self.text.startswith("#") and self._number is not None
 
     @property
     def _number(self) -> int | None:

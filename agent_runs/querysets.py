@@ -162,13 +162,16 @@ def run_page(account_id: int, run_filter: RunFilter, *, after: Position | None, 
 def _page_of_mentions(runs: QuerySet[AgentRun], run_filter: RunFilter, *, after: Position | None, size: int) -> RunPage:
     """Those of `runs` that hold the filter's text. More of them are looked at where few are among `runs`."""
     mention = Mention.of(
-        run_filter.text, since=run_filter.earliest, until=after.created_at if after else run_filter.latest
+        run_filter.text,
+        since=run_filter.earliest,
+        until=after.created_at if after else run_filter.latest,
+        before_id=after.run_id if after else None,
     )
     most = mention.first_look(size + 1)
     while True:
         found = mention.newest(most)
         edge = Position(*found.edge) if found.edge else None
-        rows = newest(runs.filter(pk__in=found.run_ids), size + 1)
+        rows = newest(runs.filter(Q(pk__in=found.run_ids) | mention.numbered()), size + 1)
         if edge is None:
             return _page(rows, size)
         # What has the number may be older than what was looked at: it comes when that is.

@@ -1,4 +1,4 @@
-"""Fills the texts of runs that were there before the triggers, and then makes their index."""
+"""Fills the texts of runs that were there before the triggers."""
 
 from typing import ClassVar
 
@@ -12,4 +12,4 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies: ClassVar = [("agent_runs", "0016_run_texts")]
 
-    operations: ClassVar = [SqlFile("agent_runs", "texts_of_past_runs"), SqlFile("agent_runs", "parts_of_run_texts")]
+    operations: ClassVar = [SqlFile("agent_runs", "texts_of_past_runs")]

@@ -93,6 +93,8 @@ def change_model(*, run: AgentRun, language_model: LanguageModel) -> bool:
 @transaction.atomic
 def advance_run(*, run: AgentRun, to: RunStatus) -> None:
     """Move the run on. A run that is there already stays; one that has ended raises RunHasEnded."""
+    if to == RunStatus.PREPARING:
+        _lock_issue(run)
     before = [status for status, following in NEXT_STATUSES.items() if to in following]
     moved = AgentRun.objects.filter(pk=run.pk, status__in=before).update(
         status=to, started_at=Coalesce("started_at", Now()), paused_at=None
@@ -140,6 +142,7 @@ def request_stop(*, run: AgentRun, actor: User | None) -> bool:
 
 @transaction.atomic
 def set_workspace(*, run: AgentRun, branch: str, base_sha: str) -> None:
+    _lock_issue(run)
     AgentRun.objects.filter(pk=run.pk, status__in=LIVE_STATUSES).update(branch=branch, base_sha=base_sha)
     run.branch, run.base_sha = branch, base_sha
 
@@ -179,6 +182,7 @@ def record_outcome(
 @transaction.atomic
 def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error: str = "") -> bool:
     """End the run and its token. False when it had ended before: the first word stands."""
+    _lock_issue(run)
     ended = AgentRun.objects.filter(pk=run.pk, status__in=LIVE_STATUSES).update(
         status=status,
         error_code=error_code,
@@ -191,3 +195,8 @@ def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error:
     if ended:
         set_work_state(issue=run.issue, work_state=_WORK_STATE_AFTER[status])
     return ended == 1
+
+
+def _lock_issue(run: AgentRun) -> None:
+    """Before the run, as who tells of a change of the issue does: the other way round two would wait for each other."""
+    Issue.objects.select_for_update(no_key=True).filter(pk=run.issue_id).values_list("pk").first()

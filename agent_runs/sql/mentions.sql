@@ -7,11 +7,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 RETURN '%' || regexp_replace(wanted, '([\\%_])', '\\\1', 'g') || '%';
 
 -- name: texts_in_span
--- An account's runs of one span of hours whose text holds this one, in no order. `width` is 1, 16, 256 or 4096 hours; any
+-- At most so many of an account's runs of one span of hours whose text holds this one, in no order. `width` is 1, 16, 256 or 4096 hours; any
 -- other is all. The plan is made once a session, without a guess about the text: there is no order to walk along, so that
 -- it is always that of agent_run_texts_parts. Every branch begins with paid/: trigrams of that are in each text and would
 -- cost the most, so the index is asked for what comes behind.
-CREATE FUNCTION texts_in_span(acting bigint, width integer, span integer, wanted text)
+CREATE FUNCTION texts_in_span(acting bigint, width integer, span integer, wanted text, most integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -20,67 +20,78 @@ DECLARE
 BEGIN
   CASE width
     WHEN 1 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
-      WHERE account_id = acting AND hour = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+      WHERE account_id = acting AND hour = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 16 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
-      WHERE account_id = acting AND hour / 16 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+      WHERE account_id = acting AND hour / 16 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 256 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
-      WHERE account_id = acting AND hour / 256 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+      WHERE account_id = acting AND hour / 256 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 4096 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
-      WHERE account_id = acting AND hour / 4096 = span AND body LIKE pattern AND strpos(body, wanted) > 0;
+      WHERE account_id = acting AND hour / 4096 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     ELSE RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
-      WHERE account_id = acting AND body LIKE pattern AND strpos(body, wanted) > 0;
+      WHERE account_id = acting AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
   END CASE;
 END $$;
 
 -- name: runs_mentioning
--- The newest `most` of the running account's runs between two moments that hold the text. It looks back in two spans of
--- each width, wider as long as a look took little of its patience: what many runs hold costs as much as an hour of them, and
--- what few hold nine looks. A last row with is_edge says how far it looked, where there may be more.
-CREATE FUNCTION runs_mentioning(wanted text, since timestamptz, until timestamptz, most integer, patience_ms integer)
+-- The newest `most` of the running account's runs that hold the text, of those from `since` on that stand before a place in
+-- the list. It looks back in two spans of each width, and steps over hours without runs, so that what many hold costs as
+-- much as an hour of it, and what few hold nine looks. A span in which it finds twenty times what is wanted is taken in
+-- narrower ones. A last row with is_edge says how far it looked, where there may be more: when it has enough, or when its
+-- patience is at an end, of which a look that takes a sixteenth is followed by none that is wider.
+CREATE FUNCTION runs_mentioning(
+  wanted text, since timestamptz, until timestamptz, before_id bigint, most integer, patience_ms integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
 SET search_path = public, pg_temp AS $$
 DECLARE
   acting constant bigint := current_account();
   small constant text := lower(wanted);
+  too_many constant integer := most * 20;
   patience constant interval := make_interval(secs => patience_ms / 1000.0);
   began constant timestamptz := clock_timestamp();
   looked_at timestamptz;
-  first_at timestamptz;
-  last_at timestamptz;
+  first_hour integer;
   upper_hour integer;
   lower_hour integer;
   width integer := 1;
   is_second boolean := false;
   found integer := 0;
+  run_ids bigint[];
+  moments timestamptz[];
   one record;
 BEGIN
-  SELECT greatest(created_at, since) INTO first_at FROM agent_runs WHERE account_id = acting
+  SELECT hour_of(greatest(created_at, since)) INTO first_hour FROM agent_runs WHERE account_id = acting
   ORDER BY created_at, id LIMIT 1;
-  SELECT created_at INTO last_at FROM agent_runs WHERE account_id = acting AND created_at <= until
+  SELECT hour_of(created_at) INTO upper_hour FROM agent_runs
+  WHERE account_id = acting AND created_at <= until AND (created_at, id) < (until, before_id)
   ORDER BY created_at DESC, id DESC LIMIT 1;
-  IF last_at IS NULL OR last_at < first_at THEN
-    RETURN;
-  END IF;
-  upper_hour := hour_of(last_at);
-  LOOP
+  WHILE upper_hour >= first_hour LOOP
     looked_at := clock_timestamp();
-    lower_hour := CASE width WHEN 65536 THEN hour_of(first_at) ELSE upper_hour / width * width END;
+    SELECT array_agg(held.run_id), array_agg(held.run_created_at) INTO run_ids, moments
+    FROM texts_in_span(acting, width, upper_hour / width, small, CASE WHEN width > 1 THEN too_many END) AS held;
+    IF width > 1 AND cardinality(run_ids) >= too_many THEN
+      width := width / 16;
+      is_second := false;
+      CONTINUE;
+    END IF;
+    lower_hour := CASE width WHEN 65536 THEN first_hour ELSE upper_hour / width * width END;
     FOR one IN
-      SELECT held.run_id, held.run_created_at FROM texts_in_span(acting, width, upper_hour / width, small) AS held
-      WHERE held.run_created_at BETWEEN first_at AND last_at
-        AND hour_of(held.run_created_at) BETWEEN lower_hour AND upper_hour
-      ORDER BY held.run_created_at DESC, held.run_id DESC LIMIT most - found
+      SELECT held.id, held.moment FROM unnest(run_ids, moments) AS held (id, moment)
+      WHERE held.moment >= since AND (held.moment, held.id) < (until, before_id)
+        AND hour_of(held.moment) BETWEEN lower_hour AND upper_hour
+      ORDER BY held.moment DESC, held.id DESC LIMIT most - found
     LOOP
       found := found + 1;
-      RETURN QUERY SELECT one.run_id, one.run_created_at, false;
+      RETURN QUERY SELECT one.id, one.moment, false;
     END LOOP;
     IF found >= most THEN
-      RETURN QUERY SELECT one.run_id, one.run_created_at, true;
+      RETURN QUERY SELECT one.id, one.moment, true;
       RETURN;
     END IF;
-    upper_hour := lower_hour - 1;
-    EXIT WHEN upper_hour < hour_of(first_at);
+    SELECT hour_of(created_at) INTO upper_hour FROM agent_runs
+    WHERE account_id = acting AND created_at < to_timestamp(lower_hour * 3600::float8)
+    ORDER BY created_at DESC, id DESC LIMIT 1;
+    EXIT WHEN upper_hour IS NULL OR upper_hour < first_hour;
     IF clock_timestamp() - began > patience THEN
       RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8), true;
       RETURN;
@@ -96,7 +107,7 @@ END $$;
 
 -- name: runs_mentioning_among
 -- The same of a text that no index knows, having no three letters or digits in a row: among the newest `most` runs.
-CREATE FUNCTION runs_mentioning_among(wanted text, until timestamptz, most integer)
+CREATE FUNCTION runs_mentioning_among(wanted text, until timestamptz, before_id bigint, most integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
@@ -107,7 +118,7 @@ BEGIN
   RETURN QUERY
   WITH looked AS MATERIALIZED (
     SELECT id, created_at, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
-    FROM agent_runs WHERE account_id = acting AND created_at <= until
+    FROM agent_runs WHERE account_id = acting AND created_at <= until AND (created_at, id) < (until, before_id)
     ORDER BY created_at DESC, id DESC LIMIT most)
   SELECT id, created_at, false FROM looked
   WHERE (SELECT strpos(body, small) > 0 FROM agent_run_texts t WHERE t.account_id = acting AND t.run_id = looked.id)
@@ -133,14 +144,14 @@ END $$;
 
 -- name: mentions_grants
 -- For tenants: the platform, which no policy keeps from an index, asks the tables.
-REVOKE EXECUTE ON FUNCTION pattern_of_part(text), texts_in_span(bigint, integer, integer, text),
-  runs_mentioning(text, timestamptz, timestamptz, integer, integer),
-  runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION runs_mentioning(text, timestamptz, timestamptz, integer, integer),
-  runs_mentioning_among(text, timestamptz, integer), runs_numbered(bigint) TO paid_tenant;
+REVOKE EXECUTE ON FUNCTION pattern_of_part(text), texts_in_span(bigint, integer, integer, text, integer),
+  runs_mentioning(text, timestamptz, timestamptz, bigint, integer, integer),
+  runs_mentioning_among(text, timestamptz, bigint, integer), runs_numbered(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION runs_mentioning(text, timestamptz, timestamptz, bigint, integer, integer),
+  runs_mentioning_among(text, timestamptz, bigint, integer), runs_numbered(bigint) TO paid_tenant;
 
 -- reverse: mentions
 -- Nothing else depends on them.
-DROP FUNCTION runs_numbered(bigint), runs_mentioning_among(text, timestamptz, integer),
-  runs_mentioning(text, timestamptz, timestamptz, integer, integer), texts_in_span(bigint, integer, integer, text),
-  pattern_of_part(text);
+DROP FUNCTION runs_numbered(bigint), runs_mentioning_among(text, timestamptz, bigint, integer),
+  runs_mentioning(text, timestamptz, timestamptz, bigint, integer, integer),
+  texts_in_span(bigint, integer, integer, text, integer), pattern_of_part(text);

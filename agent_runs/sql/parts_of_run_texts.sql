@@ -1,3 +1,7 @@
+-- name: no_broken_index
+-- What a first try left, if it broke off.
+DROP INDEX CONCURRENTLY IF EXISTS agent_run_texts_parts;
+
 -- name: agent_run_texts_parts
 -- Parts of the texts within an hour, 16 hours, 11 days or 171 days of an account: GIN keeps no order, so the newest are
 -- looked for in spans that grow. The text comes first: GIN asks the columns in turn for the next row, and what nearly no

@@ -2,14 +2,15 @@
 
 -- name: agent_run_texts
 -- Made by triggers, granted to nobody: the owner's functions write and read it. `hour` is the run's, counted from 1970;
--- `body` is in small letters. The index over its parts, agent_run_texts_parts, is made when the past is filled.
+-- `body` is in small letters. The index over its parts, agent_run_texts_parts, is made when the past is filled. The key
+-- begins with the run: by an account alone nothing but that index is to be read.
 CREATE TABLE agent_run_texts (
   account_id bigint NOT NULL,
   run_id bigint NOT NULL,
   run_created_at timestamptz NOT NULL,
   hour integer NOT NULL,
   body text NOT NULL,
-  CONSTRAINT agent_run_texts_pkey PRIMARY KEY (account_id, run_id),
+  CONSTRAINT agent_run_texts_pkey PRIMARY KEY (run_id, account_id),
   CONSTRAINT agent_run_texts_run_fk FOREIGN KEY (account_id, run_id) REFERENCES agent_runs (account_id, id)
     ON DELETE CASCADE
 );
@@ -43,10 +44,12 @@ CREATE TRIGGER text_new_runs AFTER INSERT ON agent_runs
   REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION text_new_runs();
 
 -- name: text_changed_run
--- Trigger: of the many changes of a run only those of its branch and its error are written.
+-- Trigger: of the many changes of a run only those of its branch and its error are written. The issue is locked before the
+-- text, as by a change of its title: two that write one text at a time would each miss what the other changed.
 CREATE FUNCTION text_changed_run() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
+  PERFORM FROM issues WHERE id = NEW.issue_id FOR NO KEY UPDATE;
   UPDATE agent_run_texts SET body = searched_text(title, NEW.branch, NEW.error)
   FROM issues
   WHERE agent_run_texts.account_id = NEW.account_id AND run_id = NEW.id AND issues.id = NEW.issue_id;

@@ -1,5 +1,5 @@
 -- name: texts_of_past_runs
--- Runs from before the triggers, ten thousand in a transaction, locked against change meanwhile: an error that comes at
+-- Runs from before the triggers, two thousand in a transaction, locked against change meanwhile: an error that comes at
 -- the same time would else be written behind its back.
 DO $$
 DECLARE
@@ -7,11 +7,11 @@ DECLARE
   last_id bigint;
 BEGIN
   LOOP
-    SELECT max(id) INTO last_id FROM (SELECT id FROM agent_runs WHERE id > first_id ORDER BY id LIMIT 10000) AS next;
+    SELECT max(id) INTO last_id FROM (SELECT id FROM agent_runs WHERE id > first_id ORDER BY id LIMIT 2000) AS next;
     EXIT WHEN last_id IS NULL;
+    PERFORM FROM agent_runs WHERE id > first_id AND id <= last_id ORDER BY id FOR SHARE;
     PERFORM FROM issues WHERE id IN (SELECT issue_id FROM agent_runs WHERE id > first_id AND id <= last_id)
     ORDER BY id FOR SHARE;
-    PERFORM FROM agent_runs WHERE id > first_id AND id <= last_id ORDER BY id FOR SHARE;
     INSERT INTO agent_run_texts (account_id, run_id, run_created_at, hour, body)
     SELECT r.account_id, r.id, r.created_at, hour_of(r.created_at), searched_text(title, branch, error)
     FROM agent_runs r JOIN issues ON issues.id = r.issue_id

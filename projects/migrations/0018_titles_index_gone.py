@@ -9,6 +9,6 @@ from django.db import migrations
 class Migration(migrations.Migration):
     # A transaction for each step, or none.
     atomic = False
-    dependencies: ClassVar = [("projects", "0017_newest_projects"), ("agent_runs", "0018_newest_mentions")]
+    dependencies: ClassVar = [("projects", "0017_newest_projects"), ("agent_runs", "0019_newest_mentions")]
 
     operations: ClassVar = [RemoveIndexConcurrently("issue", "issues_title")]

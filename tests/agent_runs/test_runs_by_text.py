@@ -5,12 +5,13 @@ scans of the whole table, as the tenant.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.db import ProgrammingError, connection, connections
 
-from agent_runs import mentions
+from agent_runs import mentions, querysets
 from agent_runs.models import AgentRun
 from agent_runs.querysets import Position, RunFilter, run_page
 from paid.lib.sql import statement
@@ -40,6 +41,17 @@ SELECT pg_stat_get_xact_tuples_returned('agent_run_texts_parts'::regclass),
          + pg_stat_get_xact_numscans('agent_run_texts'::regclass)
 """
 KEPT = "SELECT body, run_created_at = created_at FROM agent_run_texts JOIN agent_runs ON id = run_id WHERE id = %s"
+TEXTS_FETCHED = "SELECT pg_stat_get_xact_tuples_fetched('agent_run_texts'::regclass)"
+UNTIL_ONE_WAITS = """
+DO $$ BEGIN
+  FOR turn IN 1..600 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    EXIT WHEN EXISTS (
+      SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock');
+    PERFORM pg_sleep(0.05);
+  END LOOP;
+END $$
+"""
 OF_PAST_RUNS = statement("agent_runs", "texts_of_past_runs", "texts_of_past_runs")
 
 
@@ -190,6 +202,99 @@ def test_the_texts_follow_every_change_and_can_be_filled_for_the_runs_of_the_pas
         cursor.execute("DELETE FROM agent_runs WHERE id = %s", [run.pk])
         cursor.execute("SELECT count(*) FROM agent_run_texts WHERE run_id = %s", [run.pk])
         assert cursor.fetchone() == (0,)
+
+
+@WITH_THE_OWNER
+@pytest.mark.parametrize("is_title_first", [True, False])
+def test_a_title_and_an_error_that_are_written_at_once_are_both_found(run: AgentRun, is_title_first: bool):
+    def rename() -> None:
+        type(run.issue).objects.filter(pk=run.issue_id).update(title="The new title")
+
+    def fail() -> None:
+        AgentRun.objects.filter(pk=run.pk).update(error="It broke")
+
+    def aside(change: Callable[[], None]) -> None:
+        try:
+            with platform():
+                change()
+        finally:
+            connections.close_all()
+
+    first, second = (rename, fail) if is_title_first else (fail, rename)
+    with ThreadPoolExecutor(1) as thread:
+        with platform():
+            first()
+            changing = thread.submit(aside, second)
+            with connections["owner"].cursor() as cursor:
+                cursor.execute(UNTIL_ONE_WAITS)
+        changing.result(60)
+    with tenant(run.account_id):
+        assert (found(run, text="new title"), found(run, text="it broke")) == ([run.pk], [run.pk])
+
+
+@WITH_STATISTICS
+@pytest.mark.parametrize("days", [120, 4000])
+def test_after_a_rest_no_more_is_read_than_before(many_runs_of_two_accounts: AgentRun, days: int):
+    run = many_runs_of_two_accounts
+    late = AgentRunFactory(
+        project=run.project, issue__title="Mend it now", created_at=run.created_at + timedelta(days=days)
+    )
+    with tenant(run.account_id):
+        before = read()
+        ids = found(run, text="mend")
+        parts, recent, scans = (now - then for now, then in zip(read(), before, strict=True))
+        assert ids == [late.pk, *(of_number(run, 10_000 + MANY - n) for n in range(49))]
+        assert (parts < 16 * 51, recent < 30, scans) == (True, True, 0)
+
+
+@WITH_STATISTICS
+def test_where_many_follow_on_few_a_look_stops_and_is_narrowed(many_runs_of_two_accounts: AgentRun):
+    """The newest twenty days have a run a day, before that there are sixty an hour."""
+    run = many_runs_of_two_accounts
+    late = [
+        AgentRunFactory(
+            project=run.project, issue__title="Mend it now", created_at=run.created_at + timedelta(days=1 + day)
+        )
+        for day in range(20)
+    ]
+    with tenant(run.account_id), connection.cursor() as cursor:
+        cursor.execute(TEXTS_FETCHED)
+        before = cursor.fetchone()[0]
+        ids = found(run, text="mend")
+        cursor.execute(TEXTS_FETCHED)
+        older = (of_number(run, 10_000 + MANY - n) for n in range(30))
+        assert ids == [*(one.pk for one in reversed(late)), *older]
+        # Twenty times what is wanted of each span that is too wide, and what is in a narrow one.
+        assert cursor.fetchone()[0] - before < MANY
+
+
+@WITH_STATISTICS
+def test_more_runs_of_one_moment_than_are_looked_at_fill_pages_like_others(
+    many_runs_of_two_accounts: AgentRun, monkeypatch: pytest.MonkeyPatch
+):
+    run = many_runs_of_two_accounts
+    monkeypatch.setattr(mentions, "MOST_LOOKED_AT", 100)
+    monkeypatch.setattr(mentions, "MOST_MENTIONS", 200)
+    monkeypatch.setattr(querysets, "MOST_MENTIONS", 200)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("ALTER TABLE agent_runs DISABLE TRIGGER agent_runs_frozen")
+        cursor.execute("UPDATE agent_runs SET created_at = (SELECT min(created_at) FROM agent_runs)")
+        cursor.execute("ALTER TABLE agent_runs ENABLE TRIGGER agent_runs_frozen")
+        cursor.execute("DELETE FROM agent_run_texts")
+        cursor.execute(OF_PAST_RUNS)
+    for text, agent in (("mend", ""), ("mend", "codex"), (" 4", "")):
+        seen: list[int] = []
+        after = None
+        with tenant(run.account_id):
+            for _ in range(300):
+                page = run_page(run.account_id, RunFilter(text=text, agent=agent), after=after, size=50)
+                seen += [row.pk for row in page.runs]
+                after = page.next_position
+                if after is None:
+                    break
+            every = AgentRun.objects.filter(account_id=run.account_id, agent__endswith=agent)
+            wanted = every.filter(issue__title__icontains=text).order_by("-id").values_list("pk", flat=True)
+            assert (text, after, seen) == (text, None, list(wanted))
 
 
 @pytest.mark.django_db

@@ -8,6 +8,6 @@ from paid.lib.sql import ReplaceSqlFile
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("agent_runs", "0017_texts_of_past_runs")]
+    dependencies: ClassVar = [("agent_runs", "0018_parts_of_run_texts")]
 
     operations: ClassVar = [ReplaceSqlFile("agent_runs", "mentions", "former/mentions")]
