@@ -15,7 +15,6 @@ from tests.bench import peers
 from tests.bench.database import ROOT, SETTINGS
 from tests.bench.figures import Figure
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 HEADING = "## `make bench`"
 COLUMNS = ("figure", "value", "baseline", "ratio", "target", "reached", "note")
 
@@ -153,17 +152,21 @@ def summary(report: Report) -> str:
     return f"{words}. {report.seconds / 60:.1f} minutes."
 
 
-def document(path: Path, report: Report) -> None:
-    """Replace what stands between the marks; the first time they are put under the heading."""
+def document(path: Path, report: Report, *, on: str = "") -> None:
+    """Replace what stands between the marks; the first time they are put under the heading.
+
+    `on` is the number of another PostgreSQL than the wheel's, whose table has a place of its own.
+    """
+    begin, end = f"<!-- bench{on}: begin -->", f"<!-- bench{on}: end -->"
+    heading = f"{HEADING}, PostgreSQL {on}\n" if on else f"{HEADING}\n"
     text = path.read_text() if path.is_file() else "# Measurements\n"
-    if BEGIN not in text:
-        before, heading, rest = text.partition(f"{HEADING}\n")
-        if not heading:
-            before, heading = f"{text.rstrip()}\n\n", f"{HEADING}\n"
-        text = f"{before}{heading}\n{BEGIN}\n{END}\n{rest}"
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(f"{END}\n")[2]
-    path.write_text(f"{before}{BEGIN}\n{section(report)}\n{END}\n{after}")
+    if begin not in text:
+        before, found, rest = text.partition(heading)
+        before = before if found else f"{text.rstrip()}\n\n"
+        text = f"{before}{heading}\n{begin}\n{end}\n{rest}"
+    before, _, rest = text.partition(begin)
+    after = rest.partition(f"{end}\n")[2]
+    path.write_text(f"{before}{begin}\n{section(report)}\n{end}\n{after}")
 
 
 def section(report: Report) -> str:

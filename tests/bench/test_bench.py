@@ -55,3 +55,17 @@ def test_the_document_keeps_what_stands_around_its_table(tmp_path: Path) -> None
     assert once.endswith("<!-- bench: end -->\n\n## Prompts\n\nwords\n")
     assert "| log search, a rare word, 7 days, p95 | 12 ms | 120 ms (LIKE) | 0.10 | < 100 | yes |  |\n" in once
     assert "| rare word in full text, 7 days | 5.8 s | 19.5 s | 12 ms | ours in process, p95 |\n" in once
+
+
+def test_another_postgresql_has_a_table_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.md"
+    figure = Figure("log search", 12.0, "ms", below(100))
+    for number in ("", "16", "16"):
+        result = Result("logs", "search", 1.0, figure)
+        document(path, make_report(Sizes(), [result], 60.0, f"{number or 18}.6", {"logs": 1.0}), on=number)
+    headings = [line for line in path.read_text().splitlines() if line.startswith(("#", "<!--"))]
+    assert headings == [
+        "# Measurements",
+        *("## `make bench`", "<!-- bench: begin -->", "<!-- bench: end -->"),
+        *("## `make bench`, PostgreSQL 16", "<!-- bench16: begin -->", "<!-- bench16: end -->"),
+    ]
