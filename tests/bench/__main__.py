@@ -167,8 +167,8 @@ def main() -> int:
     save(options.json, report)
     say(f"{table(report)}\nwritten to {options.json}")
     if options.document and not only and not options.smallest:
-        number = report.versions["postgresql"].partition(".")[0] if options.postgresql else ""
-        document(ROOT / "docs" / "measurements.md", report, on=number)
+        major = report.versions["postgresql"].partition(".")[0] if options.postgresql else ""
+        document(ROOT / "docs" / "measurements.md", report, on=major)
     failed = any(result.error for result in report.results)
     missed = any(result.is_missed for result in report.results)
     return 1 if failed or (missed and options.strict) else 0
