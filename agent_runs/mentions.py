@@ -19,6 +19,7 @@ PATIENCE_MILLISECONDS = 100
 
 _BY_INDEX = "SELECT * FROM runs_mentioning(%s, %s, %s, %s, %s, %s)"
 _AMONG = "SELECT * FROM runs_mentioning_among(%s, %s, %s, %s)"
+_BRANCH = re.compile(r"paid/\d+-.+-(?P<run_id>[1-9]\d{0,17})", re.ASCII)
 _LARGEST_ID = 2**63 - 1
 _THREE_IN_A_ROW = re.compile(r"[^\W_]{3}")
 
@@ -64,6 +65,11 @@ class Mention:
             found = _search(_AMONG, self.text, self.until, self.before_id, most)
         edges = [(made_at, run_id) for run_id, made_at, is_edge in found if is_edge]
         return Mentions(frozenset(run_id for run_id, _, is_edge in found if not is_edge), edges[0] if edges else None)
+
+    def is_the_branch(self) -> Q | None:
+        """The one run whose branch the text is, where it can be one: they end with the run's number. Else None."""
+        whole = _BRANCH.fullmatch(self.text)
+        return Q(pk=int(whole["run_id"]), branch=self.text) if whole else None
 
     def numbered(self) -> Q:
         """The runs that have the text as their number, or whose issue has it."""

@@ -1,6 +1,6 @@
 """Reads of runs: filtered lists in pages, and the pages of a log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple, cast
@@ -19,7 +19,8 @@ from prompts.models import LanguageModel
 class RunFilter:
     """What a list of runs is narrowed to; an empty field narrows nothing. `status` may also be `live`.
 
-    `text` is a part of the issue's title, the branch or the error, or the run's or issue's number.
+    `text` is a part of the issue's title, the branch or the error, or the run's or issue's number. A whole branch is
+    its run alone.
     """
 
     status: str = ""
@@ -167,20 +168,25 @@ def _page_of_mentions(runs: QuerySet[AgentRun], run_filter: RunFilter, *, after:
         until=after.created_at if after else run_filter.latest,
         before_id=after.run_id if after else None,
     )
+    branch = mention.is_the_branch()
+    if branch is not None and (rows := newest(runs.filter(branch), 1)):
+        return RunPage(rows, None)
     most = mention.first_look(size + 1)
     while True:
         found = mention.newest(most)
-        edge = Position(*found.edge) if found.edge else None
-        rows = newest(runs.filter(Q(pk__in=found.run_ids) | mention.numbered()), size + 1)
-        if edge is None:
-            return _page(rows, size)
+        # Places first, in no order: for one the planner would walk along the list, past all that is not among them.
+        held = runs.filter(Q(pk__in=found.run_ids) | mention.numbered()).values_list("created_at", "pk")
         # What has the number may be older than what was looked at: it comes when that is.
-        rows = [row for row in rows if not edge.is_before(row)]
-        if len(rows) > size:
-            return _page(rows, size)
+        places = sorted((place for place in held if found.edge is None or place >= found.edge), reverse=True)
+        if found.edge is None or len(places) > size:
+            return _page(_listed_of(places[: size + 1]), size)
         if len(found.run_ids) < most or most >= MOST_MENTIONS:
-            return RunPage(rows, edge)
-        most = mention.next_look(most, wanted=len(rows), size=size + 1)
+            return RunPage(_listed_of(places), Position(*found.edge))
+        most = mention.next_look(most, wanted=len(places), size=size + 1)
+
+
+def _listed_of(places: Sequence[tuple[datetime, int]]) -> list[AgentRun]:
+    return newest(AgentRun.objects.filter(pk__in=[run_id for _, run_id in places]), len(places))
 
 
 def _page(rows: list[AgentRun], size: int) -> RunPage:

@@ -7,10 +7,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 RETURN '%' || regexp_replace(wanted, '([\\%_])', '\\\1', 'g') || '%';
 
 -- name: texts_in_span
--- At most so many of an account's runs of one span of hours whose text holds this one, in no order. `width` is 1, 16, 256 or 4096 hours; any
--- other is all. The plan is made once a session, without a guess about the text: there is no order to walk along, so that
--- it is always that of agent_run_texts_parts. Every branch begins with paid/: trigrams of that are in each text and would
--- cost the most, so the index is asked for what comes behind.
+-- At most so many of an account's runs of one span of hours whose text holds this one, in no order. `width` is a power of
+-- four up to 4,096 hours; any other is all. The plan is made once a session, without a guess about the text: there is no
+-- order to walk along, so that it is always that of agent_run_texts_parts. Every branch begins with paid/: trigrams of that
+-- are in each text and would cost the most, so the index is asked for what comes behind.
 CREATE FUNCTION texts_in_span(acting bigint, width integer, span integer, wanted text, most integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 100
@@ -21,10 +21,16 @@ BEGIN
   CASE width
     WHEN 1 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
       WHERE account_id = acting AND hour = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
+    WHEN 4 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 4 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 16 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
       WHERE account_id = acting AND hour / 16 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
+    WHEN 64 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 64 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 256 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
       WHERE account_id = acting AND hour / 256 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
+    WHEN 1024 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
+      WHERE account_id = acting AND hour / 1024 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     WHEN 4096 THEN RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
       WHERE account_id = acting AND hour / 4096 = span AND body LIKE pattern AND strpos(body, wanted) > 0 LIMIT most;
     ELSE RETURN QUERY SELECT t.run_id, t.run_created_at FROM agent_run_texts t
@@ -34,10 +40,10 @@ END $$;
 
 -- name: runs_mentioning
 -- The newest `most` of the running account's runs that hold the text, of those from `since` on that stand before a place in
--- the list. It looks back in two spans of each width, and steps over hours without runs, so that what many hold costs as
--- much as an hour of it, and what few hold nine looks. A span in which it finds twenty times what is wanted is taken in
--- narrower ones. A last row with is_edge says how far it looked, where there may be more: when it has enough, or when its
--- patience is at an end, of which a look that takes a sixteenth is followed by none that is wider.
+-- the list. It looks back in a span of each width, the next four times as wide, and steps over hours without runs, so that
+-- what many hold costs as much as an hour of it, and what few hold eight looks. A span in which it finds twenty times what
+-- is wanted is taken in narrower ones. A last row with is_edge says how far it looked, where there may be more: when it has
+-- enough, or when its patience is at an end, of which a look that takes a quarter is followed by none that is wider.
 CREATE FUNCTION runs_mentioning(
   wanted text, since timestamptz, until timestamptz, before_id bigint, most integer, patience_ms integer)
 RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
@@ -54,7 +60,6 @@ DECLARE
   upper_hour integer;
   lower_hour integer;
   width integer := 1;
-  is_second boolean := false;
   found integer := 0;
   run_ids bigint[];
   moments timestamptz[];
@@ -70,11 +75,10 @@ BEGIN
     SELECT array_agg(held.run_id), array_agg(held.run_created_at) INTO run_ids, moments
     FROM texts_in_span(acting, width, upper_hour / width, small, CASE WHEN width > 1 THEN too_many END) AS held;
     IF width > 1 AND cardinality(run_ids) >= too_many THEN
-      width := width / 16;
-      is_second := false;
+      width := width / 4;
       CONTINUE;
     END IF;
-    lower_hour := CASE width WHEN 65536 THEN first_hour ELSE upper_hour / width * width END;
+    lower_hour := CASE width WHEN 16384 THEN first_hour ELSE upper_hour / width * width END;
     FOR one IN
       SELECT held.id, held.moment FROM unnest(run_ids, moments) AS held (id, moment)
       WHERE held.moment >= since AND (held.moment, held.id) < (until, before_id)
@@ -96,11 +100,8 @@ BEGIN
       RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8), true;
       RETURN;
     END IF;
-    IF is_second AND width < 65536 AND clock_timestamp() - looked_at < patience / 16 THEN
-      width := width * 16;
-      is_second := false;
-    ELSE
-      is_second := true;
+    IF width < 16384 AND clock_timestamp() - looked_at < patience / 4 THEN
+      width := width * 4;
     END IF;
   END LOOP;
 END $$;
