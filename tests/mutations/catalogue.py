@@ -202,8 +202,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "overlook half of a span",
         "a search by text goes on behind an hour of which it took only some",
         "agent_runs/sql/mentions.sql",
-        "AND hour_of(held.run_created_at) BETWEEN lower_hour AND upper_hour",
-        "AND hour_of(held.run_created_at) BETWEEN lower_hour + width / 32 AND upper_hour",
+        "AND hour_of(held.moment) BETWEEN lower_hour AND upper_hour",
+        "AND hour_of(held.moment) BETWEEN lower_hour + width / 8 AND upper_hour",
         (f"{_BY_TEXT}::test_pages_of_a_text_and_a_filter_are_the_same_as_the_list_without_an_index",),
     ),
 )
