@@ -63,7 +63,7 @@ class Mention:
             found = []
         else:
             found = _search(_AMONG, self.text, self.until, self.before_id, most)
-        edges = [(made_at, run_id) for run_id, made_at, is_edge in found if is_edge]
+        edges = [(made_at, run_id) for run_id, made_at, is_edge in found if is_edge and made_at >= self.since]
         return Mentions(frozenset(run_id for run_id, _, is_edge in found if not is_edge), edges[0] if edges else None)
 
     def is_the_branch(self) -> Q | None:

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from agent_runs.models import LIVE_STATUSES, AgentRun, RunStatus, StepName, StepStatus
 from agent_runs.notes import note
-from agent_runs.operations import end_open_steps, finish_run
+from agent_runs.operations import end_open_steps, finish_run, lock_issue
 from metrics.operations import close_escrow
 from paid.lib.tenancy import platform
 from workflows.connections import released_connections
@@ -147,6 +147,7 @@ def _fail_lost_run(run_id: int) -> None:
         if run is None:
             return
         logger.warning("Run %s has no workflow any more", run_id)
+        lock_issue(run)
         close_escrow(run=run)
         close_choice(run=run, why="The run ended before it answered.", is_stopped=True)
         end_open_steps(run=run, except_for=StepName.FINISH, status=StepStatus.FAILED, detail=LOST)

@@ -59,6 +59,7 @@ def create_run(
         requested_by=requested_by,
         retry_of=retry_of,
     )
+    lock_issue(run)
     try:
         with transaction.atomic():
             run.save(force_insert=True)
@@ -94,7 +95,7 @@ def change_model(*, run: AgentRun, language_model: LanguageModel) -> bool:
 def advance_run(*, run: AgentRun, to: RunStatus) -> None:
     """Move the run on. A run that is there already stays; one that has ended raises RunHasEnded."""
     if to == RunStatus.PREPARING:
-        _lock_issue(run)
+        lock_issue(run)
     before = [status for status, following in NEXT_STATUSES.items() if to in following]
     moved = AgentRun.objects.filter(pk=run.pk, status__in=before).update(
         status=to, started_at=Coalesce("started_at", Now()), paused_at=None
@@ -142,7 +143,7 @@ def request_stop(*, run: AgentRun, actor: User | None) -> bool:
 
 @transaction.atomic
 def set_workspace(*, run: AgentRun, branch: str, base_sha: str) -> None:
-    _lock_issue(run)
+    lock_issue(run)
     AgentRun.objects.filter(pk=run.pk, status__in=LIVE_STATUSES).update(branch=branch, base_sha=base_sha)
     run.branch, run.base_sha = branch, base_sha
 
@@ -182,7 +183,7 @@ def record_outcome(
 @transaction.atomic
 def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error: str = "") -> bool:
     """End the run and its token. False when it had ended before: the first word stands."""
-    _lock_issue(run)
+    lock_issue(run)
     ended = AgentRun.objects.filter(pk=run.pk, status__in=LIVE_STATUSES).update(
         status=status,
         error_code=error_code,
@@ -197,6 +198,6 @@ def finish_run(*, run: AgentRun, status: RunStatus, error_code: str = "", error:
     return ended == 1
 
 
-def _lock_issue(run: AgentRun) -> None:
+def lock_issue(run: AgentRun) -> None:
     """Before the run, as who tells of a change of the issue does: the other way round two would wait for each other."""
     Issue.objects.select_for_update(no_key=True).filter(pk=run.issue_id).values_list("pk").first()

@@ -12,4 +12,4 @@ CREATE INDEX CONCURRENTLY agent_run_texts_parts ON agent_run_texts USING gin
 
 -- reverse: parts_of_run_texts
 -- Nothing but the search reads it.
-DROP INDEX CONCURRENTLY agent_run_texts_parts;
+DROP INDEX CONCURRENTLY IF EXISTS agent_run_texts_parts;

@@ -1,6 +1,6 @@
 -- name: texts_of_past_runs
--- Runs from before the triggers, two thousand in a transaction, locked against change meanwhile: an error that comes at
--- the same time would else be written behind its back.
+-- Runs from before the triggers, two thousand in a transaction. Their issues are locked meanwhile, as by whoever changes a
+-- text: a title or an error that comes at the same time would else be written behind its back.
 DO $$
 DECLARE
   first_id bigint := 0;
@@ -9,7 +9,6 @@ BEGIN
   LOOP
     SELECT max(id) INTO last_id FROM (SELECT id FROM agent_runs WHERE id > first_id ORDER BY id LIMIT 2000) AS next;
     EXIT WHEN last_id IS NULL;
-    PERFORM FROM agent_runs WHERE id > first_id AND id <= last_id ORDER BY id FOR SHARE;
     PERFORM FROM issues WHERE id IN (SELECT issue_id FROM agent_runs WHERE id > first_id AND id <= last_id)
     ORDER BY id FOR SHARE;
     INSERT INTO agent_run_texts (account_id, run_id, run_created_at, hour, body)

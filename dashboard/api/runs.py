@@ -173,9 +173,9 @@ def list_runs(who: TokenHolder, asked: RunsQuery) -> RunsPage:
     """Runs, the newest first, in pages.
 
     Each parameter narrows the list as it does on the page of runs; `status=live` are those that have not ended. For
-    the next page ask the same with `after`: runs that start meanwhile move nothing. A `text` that many runs hold, or
-    that is without three letters or digits in a row, is looked for in 20,000 runs at a time: such a page may be short,
-    or empty, and have a next one.
+    the next page ask the same with `after`: runs that start meanwhile move nothing. A page with a `text` may be short,
+    or empty, and have a next one: where few of the runs that hold it fit the other parameters, and where it is without
+    three letters or digits in a row, which is looked for in 4,000 runs at a time.
     """
     after = Position.parse(asked.after)
     if asked.after and after is None:

@@ -5,14 +5,18 @@ import os
 from pathlib import Path
 from typing import IO
 
+# In the place of a port: nobody serves pages.
+DEMO = "demo"
+
 
 class AlreadyRunningError(Exception):
     """Another process runs Paid from this state directory."""
 
-    def __init__(self, holder: str, port: int | None) -> None:
+    def __init__(self, holder: str, served: str) -> None:
         super().__init__(f"Paid is already running here (process {holder}).")
         self.holder = holder
-        self.port = port
+        self.port = int(served) if served.isdecimal() else None
+        self.is_demo = served == DEMO
 
 
 class StackLock:
@@ -32,10 +36,10 @@ class StackLock:
             file.seek(0)
             holder, _, served = file.read().strip().partition(" ")
             file.close()
-            raise AlreadyRunningError(holder or "unknown", int(served) if served else None) from None
+            raise AlreadyRunningError(holder or "unknown", served) from None
         file.seek(0)
         file.truncate()
-        file.write(f"{os.getpid()}\n" if port is None else f"{os.getpid()} {port}\n")
+        file.write(f"{os.getpid()} {DEMO if port is None else port}\n")
         file.flush()
         self._file = file
 

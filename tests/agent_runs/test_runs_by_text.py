@@ -377,5 +377,9 @@ def test_a_text_without_three_letters_in_a_row_looks_back_in_steps(run: AgentRun
             page = run_page(run.account_id, RunFilter(text=":::"), after=after, size=50)
             seen.append([row.pk for row in page.runs])
             after = page.next_position
-    # Of the 27 runs ten, ten more, and the last seven.
-    assert (seen, after) == ([[run.pk], [], [oldest.pk]], None)
+        # Of the 27 runs ten, ten more, and the last seven.
+        assert (seen, after) == ([[run.pk], [], [oldest.pk]], None)
+        # Behind the day that the filter begins with nothing is offered.
+        later = run.created_at.date() + timedelta(days=1)
+        page = run_page(run.account_id, RunFilter(text=":::", since=later), after=None, size=50)
+        assert (page.runs, page.next_position) == ([], None)

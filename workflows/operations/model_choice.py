@@ -14,6 +14,7 @@ from agent_runs.operations import (
     close_model_question,
     explain_model_selection,
     keep_consultation,
+    lock_issue,
     replace_model_selection,
     set_identity,
 )
@@ -151,7 +152,8 @@ def open_question_of(run_id: int) -> ModelQuestion | None:
 
 
 def _lock(run: AgentRun) -> AgentRun:
-    """Whoever decides about a choice holds its run first."""
+    """Whoever decides about a choice holds its issue and its run first."""
+    lock_issue(run)
     locked = AgentRun.objects.select_for_update(of=("self",), no_key=True).select_related(
         "account", "project", "issue", "prompt_version__prompt"
     )

@@ -76,7 +76,8 @@ class Command(BaseCommand):
 
 
 def _what_to_do(error: AlreadyRunningError) -> str:
-    if error.port is None:
+    if error.is_demo:
         return f"It performs a demo and has no pages: wait for its end, or stop it (kill {error.holder})."
-    address = settings.PUBLIC_URL if error.port == settings.PORT else f"http://127.0.0.1:{error.port}"
+    is_here = error.port in (None, settings.PORT)
+    address = settings.PUBLIC_URL if is_here else f"http://127.0.0.1:{error.port}"
     return f"Open {address}, or stop it with Ctrl-C in its terminal (or kill {error.holder})."
