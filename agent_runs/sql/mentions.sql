@@ -40,8 +40,8 @@ END $$;
 
 -- name: runs_mentioning
 -- The newest `most` of the running account's runs that hold the text, of those from `since` on that stand before a place in
--- the list. It looks back in a span of each width, the next four times as wide, and steps over hours without runs, so that
--- what many hold costs as much as an hour of it, and what few hold eight looks. A span in which it finds twenty times what
+-- the list. It looks back in spans, the next four times as wide where that is needed, and steps over hours without runs, so
+-- that what many hold costs as much as an hour of it, and what few hold eight looks. A span in which it finds twenty times what
 -- is wanted is taken in narrower ones. A last row with is_edge says how far it looked, where there may be more: when it has
 -- enough, or when its patience is at an end, of which a look that takes a quarter is followed by none that is wider.
 CREATE FUNCTION runs_mentioning(
@@ -61,6 +61,7 @@ DECLARE
   lower_hour integer;
   width integer := 1;
   found integer := 0;
+  found_before integer;
   run_ids bigint[];
   moments timestamptz[];
   one record;
@@ -78,6 +79,7 @@ BEGIN
       width := width / 4;
       CONTINUE;
     END IF;
+    found_before := found;
     lower_hour := CASE width WHEN 16384 THEN first_hour ELSE upper_hour / width * width END;
     FOR one IN
       SELECT held.id, held.moment FROM unnest(run_ids, moments) AS held (id, moment)
@@ -100,7 +102,8 @@ BEGIN
       RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8), true;
       RETURN;
     END IF;
-    IF width < 16384 AND clock_timestamp() - looked_at < patience / 4 THEN
+    -- As many again as here, four times, would not be enough.
+    IF width < 16384 AND (found - found_before) * 4 < most - found AND clock_timestamp() - looked_at < patience / 4 THEN
       width := width * 4;
     END IF;
   END LOOP;
