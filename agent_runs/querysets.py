@@ -171,18 +171,24 @@ def _page_of_mentions(runs: QuerySet[AgentRun], run_filter: RunFilter, *, after:
     branch = mention.is_the_branch()
     if branch is not None and (rows := newest(runs.filter(branch), 1)):
         return RunPage(rows, None)
-    most = mention.first_look(size + 1)
+    places: set[tuple[datetime, int]] = set()
+    most = mention.first_look(size + 1, is_narrowed=bool(run_filter.condition()))
+    looked_at = 0
     while True:
         found = mention.newest(most)
-        # Places first, in no order: for one the planner would walk along the list, past all that is not among them.
-        held = runs.filter(Q(pk__in=found.run_ids) | mention.numbered()).values_list("created_at", "pk")
+        looked_at += len(found.run_ids)
+        # Places, and in no order: for one the planner would walk along the list, past all that is not among them.
+        places |= set(runs.filter(mention.is_made_or_numbered(found.run_ids)).values_list("created_at", "pk"))
         # What has the number may be older than what was looked at: it comes when that is.
-        places = sorted((place for place in held if found.edge is None or place >= found.edge), reverse=True)
-        if found.edge is None or len(places) > size:
-            return _page(_listed_of(places[: size + 1]), size)
-        if len(found.run_ids) < most or most >= MOST_MENTIONS:
-            return RunPage(_listed_of(places), Position(*found.edge))
-        most = mention.next_look(most, wanted=len(places), size=size + 1)
+        near = sorted((place for place in places if found.edge is None or place >= found.edge), reverse=True)
+        if found.edge is None or len(near) > size:
+            return _page(_listed_of(near[: size + 1]), size)
+        if len(found.run_ids) < most or looked_at >= MOST_MENTIONS:
+            return RunPage(_listed_of(near), Position(*found.edge))
+        # Half as many more as are missing if the share of those that are wanted stays as it was.
+        promised = looked_at * (size + 1 - len(near)) * 3 // (2 * max(1, len(near)))
+        most = min(MOST_MENTIONS - looked_at, max(size, promised))
+        mention = mention.older_than(found.edge)
 
 
 def _listed_of(places: Sequence[tuple[datetime, int]]) -> list[AgentRun]:

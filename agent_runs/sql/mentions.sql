@@ -42,11 +42,11 @@ END $$;
 -- The newest `most` of the running account's runs that hold the text, of those from `since` on that stand before a place in
 -- the list. It looks back in spans, the next four times as wide where that is needed, and steps over hours without runs, so
 -- that what many hold costs as much as an hour of it, and what few hold eight looks. A span in which it finds twenty times what
--- is wanted is taken in narrower ones. A last row with is_edge says how far it looked, where there may be more: when it has
+-- is wanted is taken in narrower ones. A last row with edge_at says how far it looked, where there may be more: when it has
 -- enough, or when its patience is at an end, of which a look that takes a quarter is followed by none that is wider.
 CREATE FUNCTION runs_mentioning(
   wanted text, since timestamptz, until timestamptz, before_id bigint, most integer, patience_ms integer)
-RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
+RETURNS TABLE (run_id bigint, edge_at timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
 SET search_path = public, pg_temp AS $$
 DECLARE
@@ -64,7 +64,6 @@ DECLARE
   found_before integer;
   run_ids bigint[];
   moments timestamptz[];
-  one record;
 BEGIN
   SELECT hour_of(greatest(created_at, since)) INTO first_hour FROM agent_runs WHERE account_id = acting
   ORDER BY created_at, id LIMIT 1;
@@ -81,17 +80,15 @@ BEGIN
     END IF;
     found_before := found;
     lower_hour := CASE width WHEN 16384 THEN first_hour ELSE upper_hour / width * width END;
-    FOR one IN
+    SELECT array_agg(wanted_of.id), array_agg(wanted_of.moment) INTO run_ids, moments FROM (
       SELECT held.id, held.moment FROM unnest(run_ids, moments) AS held (id, moment)
       WHERE held.moment >= since AND (held.moment, held.id) < (until, before_id)
         AND hour_of(held.moment) BETWEEN lower_hour AND upper_hour
-      ORDER BY held.moment DESC, held.id DESC LIMIT most - found
-    LOOP
-      found := found + 1;
-      RETURN QUERY SELECT one.id, one.moment, false;
-    END LOOP;
+      ORDER BY held.moment DESC, held.id DESC LIMIT most - found) AS wanted_of;
+    RETURN QUERY SELECT unnest(run_ids), NULL::timestamptz;
+    found := found + coalesce(cardinality(run_ids), 0);
     IF found >= most THEN
-      RETURN QUERY SELECT one.id, one.moment, true;
+      RETURN QUERY SELECT run_ids[cardinality(run_ids)], moments[cardinality(run_ids)];
       RETURN;
     END IF;
     SELECT hour_of(created_at) INTO upper_hour FROM agent_runs
@@ -99,7 +96,7 @@ BEGIN
     ORDER BY created_at DESC, id DESC LIMIT 1;
     EXIT WHEN upper_hour IS NULL OR upper_hour < first_hour;
     IF clock_timestamp() - began > patience THEN
-      RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8), true;
+      RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8);
       RETURN;
     END IF;
     -- As many again as here, four times, would not be enough.
@@ -112,7 +109,7 @@ END $$;
 -- name: runs_mentioning_among
 -- The same of a text that no index knows, having no three letters or digits in a row: among the newest `most` runs.
 CREATE FUNCTION runs_mentioning_among(wanted text, until timestamptz, before_id bigint, most integer)
-RETURNS TABLE (run_id bigint, run_created_at timestamptz, is_edge boolean)
+RETURNS TABLE (run_id bigint, edge_at timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
@@ -124,10 +121,10 @@ BEGIN
     SELECT id, created_at, row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
     FROM agent_runs WHERE account_id = acting AND created_at <= until AND (created_at, id) < (until, before_id)
     ORDER BY created_at DESC, id DESC LIMIT most)
-  SELECT id, created_at, false FROM looked
+  SELECT id, NULL::timestamptz FROM looked
   WHERE (SELECT strpos(body, small) > 0 FROM agent_run_texts t WHERE t.account_id = acting AND t.run_id = looked.id)
   UNION ALL
-  SELECT id, created_at, true FROM looked WHERE place = most;
+  SELECT id, created_at FROM looked WHERE place = most;
 END $$;
 
 -- name: runs_numbered
