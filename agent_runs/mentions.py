@@ -12,7 +12,7 @@ from paid.lib.found_ids import IsFound
 
 # How many of the newest runs that hold a text are looked at for those of them that are wanted; of a text that no index
 # knows, among how many of the newest runs it is looked for.
-FIRST_LOOK_OF_SOME = 400
+FIRST_LOOK_OF_SOME = 500
 MOST_MENTIONS = 2_000
 MOST_LOOKED_AT = 4_000
 # After so long a search says how far it came. It takes a few milliseconds, but for a text whose parts nearly every run

@@ -62,6 +62,7 @@ DECLARE
   width integer := 1;
   found integer := 0;
   found_before integer;
+  is_sparse boolean;
   run_ids bigint[];
   moments timestamptz[];
 BEGIN
@@ -91,6 +92,8 @@ BEGIN
       RETURN QUERY SELECT run_ids[cardinality(run_ids)], moments[cardinality(run_ids)];
       RETURN;
     END IF;
+    -- Four spans of this width with as many for each hour would not be enough.
+    is_sparse := (found - found_before) * width::bigint * 4 < (most - found) * (upper_hour - lower_hour + 1)::bigint;
     SELECT hour_of(created_at) INTO upper_hour FROM agent_runs
     WHERE account_id = acting AND created_at < to_timestamp(lower_hour * 3600::float8)
     ORDER BY created_at DESC, id DESC LIMIT 1;
@@ -99,8 +102,7 @@ BEGIN
       RETURN QUERY SELECT 1::bigint, to_timestamp(lower_hour * 3600::float8);
       RETURN;
     END IF;
-    -- As many again as here, four times, would not be enough.
-    IF width < 16384 AND (found - found_before) * 4 < most - found AND clock_timestamp() - looked_at < patience / 4 THEN
+    IF is_sparse AND width < 16384 AND clock_timestamp() - looked_at < patience / 4 THEN
       width := width * 4;
     END IF;
   END LOOP;
