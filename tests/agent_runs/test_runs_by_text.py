@@ -187,8 +187,9 @@ def test_the_texts_follow_every_change_and_can_be_filled_for_the_runs_of_the_pas
             return cursor.fetchone()
 
     with tenant(run.account_id):
-        type(run.issue).objects.filter(pk=run.issue_id).update(title="Mend the Grün door", state="closed")
         AgentRun.objects.filter(pk=run.pk).update(branch="paid/7-MEND", error="")
+        # The last that is written: a change of the run would write the title anew.
+        type(run.issue).objects.filter(pk=run.issue_id).update(title="Mend the Grün door", state="closed")
     assert kept() == ("mend the grün door\npaid/7-mend", True)
     mark(run, error="It broke")
     seen = kept()
