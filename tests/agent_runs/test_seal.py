@@ -127,7 +127,8 @@ def test_only_its_own_processes_are_visible(room: Room) -> None:
     mark = f"mark-{uuid.uuid4().hex}"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(987)", mark]) as other:
         try:
-            assert pids_with(mark) == [other.pid]
+            # Its words are to be read a moment after it began.
+            wait_until(lambda: pids_with(mark) == [other.pid])
             _, words = room.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 " + str(other.pid))
             assert mark not in words
             assert "No such process" in words

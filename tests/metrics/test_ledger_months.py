@@ -180,8 +180,11 @@ def test_days_that_a_dropped_month_filled_are_still_proven_and_mended(runs: tupl
     of_january, _ = runs
     drop_january()
     with platform():
+        # A slot is the number of a run by sixteen: one that none of the day's runs has.
+        taken = set(UsageDaily.objects.filter(day=LAST_OF_JANUARY.date()).values_list("slot", flat=True))
+        free = min(set(range(16)) - taken)
         UsageDaily.objects.create(
-            account_id=of_january.account_id, project_id=of_january.project_id, day=LAST_OF_JANUARY.date(), slot=5,
+            account_id=of_january.account_id, project_id=of_january.project_id, day=LAST_OF_JANUARY.date(), slot=free,
             language_model_id=of_january.language_model_id, calls=1, cost_usd=Decimal(7),
         )  # fmt: skip
     assert asked("reconcile_usage", "--dry-run")[0] == 1
