@@ -1,4 +1,4 @@
-"""Runs by a text of their issue's title, their branch or their error, past row-level security (decision 0028)."""
+"""Runs by a text of their issue's title, their branch or their error, past row-level security (decision 0055)."""
 
 import re
 from dataclasses import dataclass, replace
